@@ -1,0 +1,28 @@
+# shellcheck shell=bash
+# common.sh: what every script of this folder shares: the cache folder, progress lines, locks. Sourced, never run.
+
+cache=${KEYSTORE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/keystore-operator}
+# Exported so that a script called by another one uses the same folder.
+export KEYSTORE_CACHE=$cache
+run=$cache/run
+
+# Progress goes to stderr, because stdout carries results (a folder, a port). The seconds count from the start of the outermost script.
+export CLUSTER_STARTED=${CLUSTER_STARTED:-$EPOCHSECONDS}
+say() { printf '[%4ds] %s\n' $((EPOCHSECONDS - CLUSTER_STARTED)) "$*" >&2; }
+fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# usage: print the comment block at the top of the script as its help.
+usage() { sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; }
+
+# key WORDS...: a short name for exactly these versions and files.
+key() { printf '%s\n' "$@" | sha256sum | cut -c1-12; }
+
+# locked NAME COMMAND...: run COMMAND (a function too) while nobody else runs one under NAME. The descriptor is closed in daemons by "9>&-".
+locked() {
+  local name=$1; shift
+  mkdir -p "$cache/lock"
+  (
+    flock -n 9 || { say "waiting for another run that holds the lock \"$name\""; flock 9; }
+    "$@"
+  ) 9>"$cache/lock/$name"
+}
