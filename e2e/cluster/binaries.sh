@@ -4,6 +4,7 @@
 #   binaries.sh kubernetes   kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy, kubeadm, kubectl, etcd
 #   binaries.sh kind | helm | coredns | local-path-provisioner
 #   binaries.sh all          everything above, as links in one folder
+#   binaries.sh folder NAME  only print where NAME of these versions is or would be
 #
 # The last line of stdout is the folder that holds the programs; progress goes to stderr. What the cache has is not built again.
 # The cache is $KEYSTORE_CACHE (default ~/.cache/keystore-operator); a folder's name ends in a hash of all that went into it.
@@ -49,27 +50,37 @@ make_kind() { GOBIN=$1 build install -ldflags "-s -w" $kind; }
 make_helm() { GOBIN=$1 build install -ldflags "-s -w -X helm.sh/helm/v3/internal/version.version=${helm#*@}" $helm; }
 make_coredns() { GOBIN=$1 build install -ldflags "-s -w" $coredns; }
 make_local-path-provisioner() { GOBIN=$1 build install -ldflags "-s -w" $local_path_provisioner; }
-make_all() {
-  local each
-  for each in "${parts[@]}"; do
-    provide "$each"
-    find "$(folder_of "$each")" -mindepth 1 -exec ln -s {} "$1" \;
-  done
-}
-
 # provide NAME: the folder appears under its final name only when it is complete, so an interrupted build leaves nothing that looks built.
 provide() {
-  local name=$1 final temporary started=$EPOCHSECONDS
+  local name=$1 final temporary log started=$EPOCHSECONDS
   final=$(folder_of "$name")
   [ -d "$final" ] && return
-  [ "$name" = all ] || { need_go; say "building $name (once; kept in $final)"; }
-  mkdir -p "$cache/bin"
-  rm -rf "$cache/bin/.building-$name".*
-  temporary=$(mktemp -d "$cache/bin/.building-$name.XXXXXX")
-  chmod 755 "$temporary"
-  "make_$name" "$temporary"
+  need_go
+  say "building $name (once; kept in $final)"
+  temporary=$(new_folder "$name") log=$temporary.log
+  # shellcheck disable=SC2064  # these names, now
+  trap "tail -n 40 '$log' >&2; rm -rf '$temporary' '$log'" EXIT
+  "make_$name" "$temporary" >"$log" 2>&1
+  trap - EXIT
+  rm "$log"
   mv -T "$temporary" "$final"
-  [ "$name" = all ] || say "built $name in $((EPOCHSECONDS - started)) s"
+  say "built $name in $((EPOCHSECONDS - started)) s"
+}
+
+# One folder of links for whoever wants one entry in PATH.
+provide_all() {
+  local each temporary
+  for each in "${parts[@]}"; do provide "$each"; done
+  [ -d "$(folder_of all)" ] && return
+  temporary=$(new_folder all)
+  for each in "${parts[@]}"; do find "$(folder_of "$each")" -mindepth 1 -exec ln -s {} "$temporary" \;; done
+  mv -T "$temporary" "$(folder_of all)"
+}
+
+new_folder() { # nobody else builds, so what lies there under such a name was interrupted
+  rm -rf "$cache/bin/.building-$1".*
+  mkdir -p "$cache/bin"
+  mktemp -d "$cache/bin/.building-$1.XXXXXX"
 }
 
 need_go() {
@@ -80,10 +91,15 @@ need_go() {
 }
 
 case ${1-} in
-kubernetes | kind | helm | coredns | local-path-provisioner | all)
-  [ -d "$(folder_of "$1")" ] || locked binaries provide "$1" >&2
+kubernetes | kind | helm | coredns | local-path-provisioner)
+  [ -d "$(folder_of "$1")" ] || locked binaries provide "$1"
   folder_of "$1"
   ;;
+all)
+  [ -d "$(folder_of all)" ] || locked binaries provide_all
+  folder_of all
+  ;;
+folder) [ $# = 2 ] && folder_of "$2" ;;
 -h | --help) usage ;;
 *) usage >&2; exit 2 ;;
 esac

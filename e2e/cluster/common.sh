@@ -4,6 +4,8 @@
 cache=${KEYSTORE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/keystore-operator}
 # Exported so that a script called by another one uses the same folder.
 export KEYSTORE_CACHE=$cache
+# What exists only while something runs.
+# shellcheck disable=SC2034  # used by the scripts that source this
 run=$cache/run
 
 # Progress goes to stderr, because stdout carries results (a folder, a port). The seconds count from the start of the outermost script.
