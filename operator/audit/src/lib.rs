@@ -1,1 +1,17 @@
-//! audit
+//! CloudTrail-shaped audit records and the sinks that take them.
+//!
+//! One record per API request, written before its reply leaves (INV-69). The record types are closed: a caller can only
+//! fill fields that AWS itself records (spec §5.2), so that plaintext, ciphertext, passwords and grant tokens have no
+//! field they could end up in (INV-55).
+
+mod event;
+mod identity;
+mod parameters;
+mod sink;
+mod writer;
+
+pub use event::{ApiCall, Event, Resource, ResourceType};
+pub use identity::UserIdentity;
+pub use parameters::{AdditionalEventData, KeyMetadata, RequestParameters, ResponseElements};
+pub use sink::{AuditError, Sink};
+pub use writer::LineWriter;

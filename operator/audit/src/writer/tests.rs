@@ -1,0 +1,103 @@
+//! The writer's guarantees: acknowledged means written, failure is told, recovery starts on a fresh line.
+
+use std::io;
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::*;
+use crate::event::ApiCall;
+use crate::identity::UserIdentity;
+use crate::parameters::{AdditionalEventData, RequestParameters};
+
+fn event(name: &'static str) -> Event {
+    let call = ApiCall {
+        user_identity: UserIdentity::Unknown { access_key_id: None },
+        event_source: "kms.amazonaws.com",
+        event_name: name,
+        aws_region: "local-1".to_owned(),
+        source_ip_address: "127.0.0.1".to_owned(),
+        user_agent: None,
+        error_code: None,
+        error_message: None,
+        request_parameters: RequestParameters::default(),
+        response_elements: None,
+        additional_event_data: AdditionalEventData::default(),
+        request_id: Uuid::nil(),
+        read_only: true,
+        resources: Vec::new(),
+        recipient_account_id: None,
+    };
+    Event::new(Uuid::nil(), Timestamp::UNIX_EPOCH, call)
+}
+
+/// An output whose first write takes half the bytes and then fails.
+#[derive(Clone, Default)]
+struct Output {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    failing: Arc<AtomicBool>,
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut kept = self.bytes.lock().unwrap();
+        if self.failing.load(Ordering::SeqCst) {
+            if kept.ends_with(b"\n") || kept.is_empty() {
+                kept.extend_from_slice(&bytes[..bytes.len() / 2]);
+                return Ok(bytes.len() / 2);
+            }
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        kept.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_acknowledged_record_is_in_the_output() {
+    let output = Output::default();
+    let writer = LineWriter::start(output.clone()).unwrap();
+    writer.record(event("Encrypt")).await.unwrap();
+    let bytes = output.bytes.lock().unwrap().clone();
+    assert_eq!(bytes, event("Encrypt").to_line().unwrap());
+}
+
+#[tokio::test]
+async fn a_thousand_concurrent_records_are_a_thousand_whole_lines() {
+    let output = Output::default();
+    let writer = Arc::new(LineWriter::start(output.clone()).unwrap());
+    let tasks: Vec<_> = (0..1_000)
+        .map(|_| {
+            let writer = Arc::clone(&writer);
+            tokio::spawn(async move { writer.record(event("Decrypt")).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let bytes = output.bytes.lock().unwrap().clone();
+    let lines: Vec<_> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+    assert_eq!(lines.len(), 1_000);
+    assert!(lines.iter().all(|line| *line == event("Decrypt").to_line().unwrap()));
+}
+
+#[tokio::test]
+async fn a_failed_write_is_reported_and_the_next_record_starts_a_line_of_its_own() {
+    let output = Output::default();
+    let writer = LineWriter::start(output.clone()).unwrap();
+    output.failing.store(true, Ordering::SeqCst);
+    assert_eq!(writer.record(event("CreateKey")).await, Err(AuditError::Output));
+    assert!(!writer.is_writable(), "INV-69: changes must now be refused");
+
+    output.failing.store(false, Ordering::SeqCst);
+    writer.record(event("DescribeKey")).await.unwrap();
+    assert!(writer.is_writable());
+    let bytes = output.bytes.lock().unwrap().clone();
+    let last = bytes.split_inclusive(|byte| *byte == b'\n').next_back().unwrap();
+    assert_eq!(last, event("DescribeKey").to_line().unwrap());
+}
