@@ -1,0 +1,62 @@
+{{- /* What more than one template needs: labels, the users behind our ServiceAccounts, the restricted security contexts. */ -}}
+
+{{- define "keystore.labels" -}}
+app.kubernetes.io/part-of: keystore-operator
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "keystore.controllersUser" -}}
+system:serviceaccount:{{ .Values.namespaces.controllers }}:keystore-operator
+{{- end }}
+
+{{- define "keystore.gatewayUser" -}}
+system:serviceaccount:{{ .Values.namespaces.gateway }}:keystore-gateway
+{{- end }}
+
+{{- /* A digest joins its repository by "@", a tag by ":". */ -}}
+{{- define "keystore.image" -}}
+{{ .repository }}{{ if hasPrefix "sha256:" .tag }}@{{ else }}:{{ end }}{{ .tag }}
+{{- end }}
+
+{{- define "keystore.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "keystore.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+privileged: false
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- define "keystore.pullSecrets" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+{{- range . }}
+  - name: {{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Replicas on different nodes and in different zones where the cluster has them; a small cluster still gets all replicas. */ -}}
+{{- define "keystore.spread" -}}
+affinity:
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm:
+          topologyKey: kubernetes.io/hostname
+          labelSelector: {matchLabels: {app.kubernetes.io/name: {{ . }}}}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: topology.kubernetes.io/zone
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector: {matchLabels: {app.kubernetes.io/name: {{ . }}}}
+{{- end }}
