@@ -77,10 +77,14 @@ provide_all() {
   mv -T "$temporary" "$(folder_of all)"
 }
 
-new_folder() { # nobody else builds, so what lies there under such a name was interrupted
+# Nobody else builds, so what lies there under such a name was interrupted.
+new_folder() {
+  local temporary
   rm -rf "$cache/bin/.building-$1".*
   mkdir -p "$cache/bin"
-  mktemp -d "$cache/bin/.building-$1.XXXXXX"
+  temporary=$(mktemp -d "$cache/bin/.building-$1.XXXXXX")
+  chmod 755 "$temporary" # mktemp makes it private, but the programs are for everybody
+  echo "$temporary"
 }
 
 need_go() {

@@ -18,8 +18,10 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 state=$run/docker
 before=$state/before
 addresses=10.213.0.0/16
-address_pattern='10\.213\.'
+address_prefix=10.213.
 cgroup=keystore-docker
+# What dockerd and containerd make outside the folders they are given, parents last.
+droppings=(/etc/docker/key.json /etc/docker /run/docker/plugins /run/docker /run/containerd/s /run/containerd)
 export DOCKER_HOST=unix://$state/docker.sock
 # Set by dockerd, by the kubelets in the nodes, or by kind's nodes; none of these belongs to a network namespace of theirs alone.
 settings=(net/ipv4/ip_forward net/bridge/bridge-nf-call-iptables net/bridge/bridge-nf-call-ip6tables
@@ -64,9 +66,9 @@ write_down_state() {
   for each in "${settings[@]}"; do
     [ ! -r "/proc/sys/$each" ] || cat "/proc/sys/$each" >"$before/${each//\//.}"
   done
-  for each in filter nat; do iptables-save -t $each >"$before/iptables.$each"; done
-  [ -e /etc/docker ] || touch "$before/no-etc-docker"
-  [ -e /etc/docker/key.json ] || touch "$before/no-key"
+  # Without "-t", because that option would make the table, which is then here for good.
+  for each in filter nat; do iptables-save | sed -n "/^\*$each\$/,/^COMMIT/p" >"$before/iptables.$each"; done
+  for each in "${droppings[@]}"; do [ -e "$each" ] || echo "$each"; done >"$before/droppings"
   cat /proc/sys/kernel/random/boot_id >"$before/boot"
 }
 
@@ -133,7 +135,7 @@ clean_up() {
   remove_network
   remove_cgroups
   restore_settings
-  remove_etc_docker
+  remove_droppings
   rm -rf "$state"
 }
 
@@ -172,28 +174,52 @@ leftovers() {
 }
 
 remove_mounts() {
-  local try
+  local try mounts
   for ((try = 0; try < 5; try++)); do
-    awk -v state="$state/" 'index($5, state) == 1 { print $5 }' /proc/self/mountinfo | sort -r | xargs -r umount -l 2>/dev/null || true
+    mounts=$(awk -v state="$state/" 'index($5, state) == 1 { print $5 }' /proc/self/mountinfo | sort -r)
+    [ -n "$mounts" ] || return 0
+    xargs umount -l <<<"$mounts" 2>/dev/null || true
   done
 }
 
 # Bridges are ours by their address, rules by not having been there before and naming Docker's chains, our addresses or our bridges.
 remove_network() {
-  local bridges table chain rule own='DOCKER'
-  bridges=$(ip -o -4 addr show | awk -v pattern=" $address_pattern" '$0 ~ pattern && $2 ~ /^br-/ { print $2 }')
-  for chain in $bridges; do ip link del "$chain"; own+="|$chain"; done
-  own+="|$address_pattern"
-  for table in filter nat; do
-    { iptables-save -t $table 2>/dev/null || true; } | grep -E "^-A .*($own)" | { grep -vxFf "$before/iptables.$table" || true; } | while read -r rule; do
-      # shellcheck disable=SC2086  # a rule is a list of words
-      iptables -t $table ${rule/#-A/-D} 2>/dev/null || true
-    done
-    { iptables-save -t $table 2>/dev/null || true; } | sed -n 's/^:\(DOCKER[^ ]*\).*/\1/p' | while read -r chain; do
-      grep -q "^:$chain " "$before/iptables.$table" && continue
-      iptables -t $table -F "$chain" && iptables -t $table -X "$chain"
-    done
+  local bridge own="DOCKER|${address_prefix//./\\.}"
+  for bridge in $(ip -o -4 addr show | awk -v prefix=" $address_prefix" 'index($0, prefix) && $2 ~ /^br-/ { print $2 }'); do
+    ip link del "$bridge"
+    own+="|$bridge"
   done
+  command -v iptables >/dev/null && [ -e "$before/iptables.nat" ] || return 0
+  local table
+  for table in filter nat; do
+    remove_rules $table "$own"
+    remove_chains $table
+    restore_table $table
+  done
+}
+remove_rules() {
+  local table=$1 own=$2 rule
+  iptables-save -t "$table" | { grep -E "^-A .*($own)" || true; } | { grep -vxFf "$before/iptables.$table" || true; } | while read -r rule; do
+    # shellcheck disable=SC2086  # a rule is a list of words
+    iptables -t "$table" ${rule/#-A/-D} || true
+  done
+}
+remove_chains() {
+  local table=$1 chain
+  for chain in $(iptables-save -t "$table" | sed -n 's/^:\(DOCKER[^ ]*\).*/\1/p'); do
+    if grep -q "^:$chain " "$before/iptables.$table"; then continue; fi
+    iptables -t "$table" -F "$chain" || true
+    iptables -t "$table" -X "$chain" || true
+  done
+}
+# The FORWARD policy, and the table itself if there was none and nobody else has put a rule into it since.
+restore_table() {
+  local table=$1 policy
+  policy=$(sed -n 's/^:FORWARD \([A-Z]*\).*/\1/p' "$before/iptables.$table")
+  if [ -n "$policy" ]; then iptables -t "$table" -P FORWARD "$policy"; fi
+  if [ ! -s "$before/iptables.$table" ] && ! iptables-save -t "$table" | grep -qE '^-A|^:[^ ]+ (-|DROP)'; then
+    nft delete table ip "$table" 2>/dev/null || true
+  fi
 }
 
 remove_cgroups() {
@@ -212,9 +238,11 @@ restore_settings() {
   done
 }
 
-remove_etc_docker() { # dockerd keeps an identity there, whatever its data folder is
-  if [ -e "$before/no-key" ]; then rm -f /etc/docker/key.json; fi
-  if [ -e "$before/no-etc-docker" ] && [ -d /etc/docker ]; then rmdir /etc/docker 2>/dev/null || true; fi
+remove_droppings() {
+  local each
+  while read -r each; do
+    if [ -d "$each" ]; then rmdir "$each" 2>/dev/null || true; else rm -f "$each"; fi
+  done < <(cat "$before/droppings" 2>/dev/null)
 }
 
 case ${1-} in
