@@ -1,0 +1,148 @@
+//! What every controller is given: the API client, the configuration, the leader's check, events and metrics.
+//!
+//! Nothing here is global; a process builds one [`Context`] and hands out `Arc`s of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use kube::runtime::events::{Recorder, Reporter};
+
+use crate::leader::Leadership;
+use crate::metrics::Metrics;
+use crate::report::{Attempts, Controller};
+use crate::secrets::SecretStore;
+use crate::write::Writes;
+
+/// The four namespaces of an installation (architecture, "Namespaces of the installation").
+#[derive(Clone, Debug)]
+pub struct Namespaces {
+    /// Controllers, claims and the leader's Lease.
+    pub system: String,
+    /// Gateway, its client certificates, its serving certificate, access keys.
+    pub gateway: String,
+    /// StatefulSets, PVCs, Services, sealing shares and pod certificates.
+    pub hsm: String,
+    /// Ring, customer CA key, officer password, operator CA key, the controllers' client key.
+    pub vault: String,
+}
+
+/// Configuration of the controllers; `cli.rs` of the binary is the only place that reads it from flags and environment.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where everything of this installation lives.
+    pub namespaces: Namespaces,
+    /// Region of every ARN, for example `local-1`.
+    pub region: String,
+    /// Partition of every ARN, for example `aws`.
+    pub partition: String,
+    /// Image of the HSM pods.
+    pub hsm_image: String,
+    /// `imagePullPolicy` of the HSM pods.
+    pub hsm_image_pull_policy: String,
+    /// Names and addresses of the gateway beyond `localhost`, `127.0.0.1` and its Service, for its serving certificate.
+    pub gateway_names: Vec<String>,
+    /// Longest time between two reconciles of an object about which nothing changed.
+    pub resync: Duration,
+    /// Time limit of one dial or one command to an HSM.
+    pub hsm_timeout: Duration,
+    /// How the Lease and events name this process: the pod's name.
+    pub identity: String,
+}
+
+/// Handed to every reconcile.
+#[derive(Clone)]
+pub struct Context {
+    /// API client with kube's own retry switched off (`INV-77`); reads through it are quorum reads.
+    pub client: Client,
+    /// Configuration.
+    pub settings: Arc<Settings>,
+    /// Publishes events; use [`crate::report::event`].
+    pub recorder: Recorder,
+    /// Metrics of this crate.
+    pub metrics: Metrics,
+    /// Must be asked before every effect outside the API server; [`Writes`] asks it for effects inside.
+    pub leader: Leadership,
+    /// Failed attempts per object, for the back-off.
+    pub attempts: Attempts,
+}
+
+impl Context {
+    /// Puts the parts together. `client` should come from [`client`].
+    #[must_use]
+    pub fn new(client: Client, settings: Settings, metrics: Metrics, leader: Leadership) -> Self {
+        let reporter = Reporter { controller: "keystore-operator".into(), instance: Some(settings.identity.clone()) };
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { client, settings: Arc::new(settings), recorder, metrics, leader, attempts: Attempts::default() }
+    }
+
+    /// The writes of one controller: leader-checked, under that controller's field manager.
+    #[must_use]
+    pub fn writes(&self, controller: Controller) -> Writes {
+        Writes::new(self.client.clone(), self.leader.clone(), controller.field_manager())
+    }
+
+    /// The Secrets of the installation's namespaces, by name only (D10).
+    #[must_use]
+    pub fn secrets(&self, controller: Controller) -> SecretStore {
+        SecretStore::new(self.writes(controller))
+    }
+
+    /// The installation's namespaces.
+    #[must_use]
+    pub fn namespaces(&self) -> &Namespaces {
+        &self.settings.namespaces
+    }
+}
+
+/// An API client whose every retry is ours (`INV-77`).
+///
+/// # Errors
+/// When the configuration cannot be turned into a client (certificates, proxy).
+pub fn client(config: kube::Config) -> Result<Client, kube::Error> {
+    Client::try_from(without_retries(config))
+}
+
+/// kube 5 sets `default_retry` in every constructor of its configuration. A retried write is one that a deposed leader may
+/// send long after its lease ended, and a retried create answers `AlreadyExists` for our own success.
+fn without_retries(mut config: kube::Config) -> kube::Config {
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::Api;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn unavailable_server(requests: Arc<AtomicUsize>) -> std::net::SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                requests.fetch_add(1, Ordering::SeqCst);
+                let mut buffer = [0u8; 4096];
+                let _ = stream.read(&mut buffer).await;
+                let answer = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        address
+    }
+
+    /// INV-77.
+    #[tokio::test]
+    async fn an_unavailable_api_server_is_asked_exactly_once_per_call() {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let address = unavailable_server(requests.clone()).await;
+        let config = kube::Config::new(format!("http://{address}").parse().unwrap());
+        assert!(config.default_retry, "kube changed its default: see whether this switch is still needed");
+        let api: Api<ConfigMap> = Api::namespaced(client(config).unwrap(), "default");
+        assert!(api.get("anything").await.is_err());
+        assert_eq!(requests.load(Ordering::SeqCst), 1);
+    }
+}
