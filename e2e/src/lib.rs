@@ -1,1 +1,17 @@
-//! e2e
+//! The test bench: real servers as child processes, and the waits and checks that the scenario files in `tests/` share.
+//!
+//! Nothing here imitates a server. `control_plane` runs etcd and kube-apiserver, `pods` runs hsm-sim as a kubelet would
+//! run its pods, and `installation` runs the operator under the very RBAC and policies of the chart. What each test
+//! starts it owns: processes end with the value that holds them, by their ids.
+//!
+//! This crate may import every other crate of the workspace except the simulator, and nothing imports it.
+
+pub mod binaries;
+pub mod control_plane;
+pub mod installation;
+pub mod loopback;
+pub mod pods;
+pub mod process;
+pub mod scenario;
+pub mod sdk;
+pub mod wait;

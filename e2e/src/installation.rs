@@ -1,0 +1,276 @@
+//! The operator as the chart installs it: the chart's objects on the API server, its Deployments as local processes.
+//!
+//! Each process gets the arguments, environment and Secret mounts of the rendered Deployment and the token of its own
+//! ServiceAccount, so a missing RBAC rule or a wrong flag fails here as it would in a cluster.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{PodSpec, Secret};
+use kube::{Api, Client};
+use serde::Deserialize;
+
+use crate::binaries::{checkout, kubernetes, ours};
+use crate::control_plane::ControlPlane;
+use crate::pods::{Pods, mounts, template};
+use crate::process::Process;
+use crate::sdk::Caller;
+use crate::wait::{Look, until};
+
+/// The chart's name and the release name of the bench.
+pub const RELEASE: &str = "keystore-operator";
+/// Where the controllers run.
+pub const SYSTEM_NAMESPACE: &str = "keystore-system";
+/// Where the gateway runs.
+pub const GATEWAY_NAMESPACE: &str = "keystore-gateway";
+/// Where the HSM pods run.
+pub const HSM_NAMESPACE: &str = "keystore-hsm";
+/// Where the operator keeps what only it may read.
+pub const VAULT_NAMESPACE: &str = "keystore-vault";
+
+/// One installation on one control plane.
+#[derive(Debug)]
+pub struct Installation {
+    /// The HSM pods.
+    pub pods: Pods,
+    /// The controllers' processes by number; the test may kill and restart them.
+    pub controllers: BTreeMap<u8, Process>,
+    gateway: Option<Process>,
+    deployments: BTreeMap<String, PodSpec>,
+    /// The API server it runs against.
+    pub plane: ControlPlane,
+}
+
+impl Installation {
+    /// Starts a control plane, applies the chart, and runs one replica of the controllers.
+    ///
+    /// # Errors
+    /// When a program is missing or the chart is refused.
+    pub async fn start() -> Result<Self> {
+        let mut installation = Self::without_controllers().await?;
+        installation.start_controllers(1, &[]).await?;
+        Ok(installation)
+    }
+
+    /// The same with no controllers yet.
+    ///
+    /// # Errors
+    /// As [`Installation::start`].
+    pub async fn without_controllers() -> Result<Self> {
+        let plane = ControlPlane::start().await?;
+        let rendered = render_chart()?;
+        apply(&plane.admin_kubeconfig(), &rendered)?;
+        let pods = Pods::run(plane.admin().await?, HSM_NAMESPACE).await?;
+        let deployments = deployments_of(&rendered)?;
+        Ok(Self { pods, controllers: BTreeMap::new(), gateway: None, deployments, plane })
+    }
+
+    /// A client with the rights of a cluster administrator.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be read.
+    pub async fn admin(&self) -> Result<Client> {
+        self.plane.admin().await
+    }
+
+    /// Starts replica `number` (1 to 4) of the controllers with additional environment variables.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn start_controllers(&mut self, number: u8, environment: &[(&str, &str)]) -> Result<()> {
+        let name = format!("controllers-{number}");
+        let program = program_of(environment)?;
+        let command = self.command(&program, RELEASE, SYSTEM_NAMESPACE, &name, number).await?;
+        let process = self.launch(command, &name, environment)?;
+        self.controllers.insert(number, process);
+        Ok(())
+    }
+
+    /// Starts the gateway once its serving certificate exists, and waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not come up within a minute.
+    pub async fn start_gateway(&mut self) -> Result<()> {
+        let secrets: Api<Secret> = Api::namespaced(self.admin().await?, GATEWAY_NAMESPACE);
+        until("the gateway's serving certificate", Duration::from_secs(60), || async {
+            Ok(match secrets.get_opt("gateway-serving").await? {
+                Some(_) => Look::Done(()),
+                None => Look::NotYet("no Secret gateway-serving".to_owned()),
+            })
+        })
+        .await?;
+        let program = ours("keystore-operator")?;
+        let command = self.command(&program, "keystore-gateway", GATEWAY_NAMESPACE, "gateway-1", 5).await?;
+        self.gateway = Some(self.launch(command, "gateway-1", &[])?);
+        let address = format!("{}:8443", self.pods.address(5));
+        until("the gateway to listen", Duration::from_secs(60), || async {
+            Ok(match std::net::TcpStream::connect(&address) {
+                Ok(_) => Look::Done(()),
+                Err(error) => Look::NotYet(error.to_string()),
+            })
+        })
+        .await
+    }
+
+    /// The running gateway's process.
+    ///
+    /// # Errors
+    /// When it was not started.
+    pub fn gateway(&mut self) -> Result<&mut Process> {
+        self.gateway.as_mut().context("the gateway was not started")
+    }
+
+    /// The caller whose key the tenant received in `<access_key>-credentials`.
+    ///
+    /// # Errors
+    /// When the key is not delivered within a minute.
+    pub async fn caller(&self, namespace: &str, access_key: &str) -> Result<Caller> {
+        let client = self.admin().await?;
+        let tenant: Api<Secret> = Api::namespaced(client.clone(), namespace);
+        let name = format!("{access_key}-credentials");
+        let credentials = until("the access key to be delivered", Duration::from_secs(60), || async {
+            Ok(match tenant.get_opt(&name).await? {
+                Some(secret) => Look::Done(secret),
+                None => Look::NotYet(format!("no Secret {namespace}/{name}")),
+            })
+        })
+        .await?;
+        let serving: Api<Secret> = Api::namespaced(client, GATEWAY_NAMESPACE);
+        let ca_bundle = self.plane.folder().join("gateway-ca.crt");
+        std::fs::write(&ca_bundle, entry(&serving.get("gateway-serving").await?, "ca.crt")?)?;
+        // The certificate names localhost and 127.0.0.1, not this bench's block: a port forwarder stands between.
+        let port = crate::loopback::forward(&format!("{}:8443", self.pods.address(5)))?;
+        Ok(Caller {
+            endpoint: format!("https://127.0.0.1:{port}"),
+            ca_bundle,
+            access_key_id: entry(&credentials, "AWS_ACCESS_KEY_ID")?,
+            secret_access_key: entry(&credentials, "AWS_SECRET_ACCESS_KEY")?,
+            region: "local-1".to_owned(),
+        })
+    }
+
+    /// Applies manifests as an administrator.
+    ///
+    /// # Errors
+    /// With the API server's words when it refuses one.
+    pub fn apply(&self, manifests: &str) -> Result<()> {
+        apply(&self.plane.admin_kubeconfig(), manifests)
+    }
+
+    /// Runs kubectl as an administrator and returns what it prints.
+    ///
+    /// # Errors
+    /// With its error output when it fails.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        kubectl(&self.plane.admin_kubeconfig(), arguments, None)
+    }
+
+    async fn command(
+        &self,
+        program: &Path,
+        deployment: &str,
+        account_namespace: &str,
+        name: &str,
+        number: u8,
+    ) -> Result<Command> {
+        let spec = self.deployments.get(deployment).with_context(|| format!("the chart has no {deployment}"))?;
+        let container = template::container(spec)?;
+        let account = spec.service_account_name.as_deref().context("the Deployment names no ServiceAccount")?;
+        let kubeconfig = self.plane.service_account_kubeconfig(account_namespace, account).await?;
+        let pod = template::PodFacts { name, namespace: account_namespace, address: self.pods.address(number) };
+        let folder = self.plane.folder().join("mounts").join(name);
+        let admin = self.plane.admin().await?;
+        let places = mounts::write(&admin, spec, container, &pod, &folder, &folder.join("none")).await?;
+        let mut command = Command::new(program);
+        template::fill(&mut command, container, &pod, &places);
+        command.env("KUBECONFIG", kubeconfig);
+        Ok(command)
+    }
+
+    fn launch(&self, mut command: Command, name: &str, environment: &[(&str, &str)]) -> Result<Process> {
+        command.envs(environment.iter().copied());
+        Process::start(name, &mut command, &self.plane.folder().join(format!("{name}.log")))
+    }
+}
+
+/// Leaders that are to crash at a named effect are another program: the product has no such switch.
+fn program_of(environment: &[(&str, &str)]) -> Result<PathBuf> {
+    let crashes = environment.iter().any(|(name, _)| *name == "KEYSTORE_CRASH_AT");
+    ours(if crashes { "controllers-that-crash" } else { "keystore-operator" })
+}
+
+/// What `helm template` makes of the chart with its default values.
+///
+/// # Errors
+/// When helm fails.
+pub fn render_chart() -> Result<String> {
+    let output = Command::new(kubernetes("helm")?)
+        .args(["template", RELEASE])
+        .arg(checkout().join("charts/keystore-operator"))
+        .args(["--namespace", SYSTEM_NAMESPACE])
+        .output()
+        .context("failed to start helm")?;
+    if !output.status.success() {
+        bail!("helm template failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn deployments_of(rendered: &str) -> Result<BTreeMap<String, PodSpec>> {
+    let mut found = BTreeMap::new();
+    for document in rendered.split("\n---") {
+        #[derive(Deserialize)]
+        struct Kind {
+            kind: Option<String>,
+        }
+        let kind = serde_saphyr::from_str::<Kind>(document).ok().and_then(|kind| kind.kind);
+        if kind.as_deref() == Some("Deployment") {
+            let deployment: Deployment = serde_saphyr::from_str(document).context("failed to read a Deployment")?;
+            let spec = deployment.spec.and_then(|spec| spec.template.spec).context("a Deployment without pods")?;
+            found.insert(deployment.metadata.name.unwrap_or_default(), spec);
+        }
+    }
+    Ok(found)
+}
+
+fn apply(kubeconfig: &Path, manifests: &str) -> Result<()> {
+    kubectl(kubeconfig, &["apply", "--server-side", "-f", "-"], Some(manifests)).map(|_| ())
+}
+
+/// Runs kubectl with a kubeconfig; returns what it prints.
+///
+/// # Errors
+/// With its error output when it fails.
+pub fn kubectl(kubeconfig: &Path, arguments: &[&str], input: Option<&str>) -> Result<String> {
+    use std::io::Write;
+    use std::process::Stdio;
+    let mut child = Command::new(kubernetes("kubectl")?)
+        .arg(format!("--kubeconfig={}", kubeconfig.display()))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("failed to start kubectl")?;
+    if let (Some(mut pipe), Some(text)) = (child.stdin.take(), input) {
+        pipe.write_all(text.as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("kubectl {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// One text entry of a Secret.
+///
+/// # Errors
+/// When it is absent or no text.
+pub fn entry(secret: &Secret, key: &str) -> Result<String> {
+    let bytes = secret.data.as_ref().and_then(|data| data.get(key)).with_context(|| format!("no entry {key}"))?;
+    Ok(String::from_utf8(bytes.0.clone())?)
+}

@@ -1,0 +1,75 @@
+//! Loopback addresses and ports that no other test of this machine is using at the moment.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::{FlockOperation, flock};
+
+/// A block `127.<a>.<b>.0/24` that belongs to one test until it is dropped. Three hsm-sim processes need the same
+/// ports, so each gets an address instead; the lock file keeps test binaries that run at once apart.
+#[derive(Debug)]
+pub struct Block {
+    third: u8,
+    _lock: File,
+}
+
+impl Block {
+    /// Takes the first free block.
+    ///
+    /// # Errors
+    /// When all 200 are taken or the lock files cannot be made.
+    pub fn take() -> Result<Self> {
+        let folder = std::env::temp_dir().join("keystore-test-blocks");
+        std::fs::create_dir_all(&folder).context("failed to make the folder of the lock files")?;
+        for third in 1..=200_u8 {
+            let lock = File::options().create(true).truncate(false).write(true).open(folder.join(third.to_string()))?;
+            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                return Ok(Self { third, _lock: lock });
+            }
+        }
+        bail!("all loopback blocks are taken: are other tests still running?")
+    }
+
+    /// The address of host `number` (1..=254) in this block.
+    #[must_use]
+    pub fn address(&self, number: u8) -> Ipv4Addr {
+        Ipv4Addr::new(127, 77, self.third, number)
+    }
+}
+
+/// A TCP port of 127.0.0.1 that was free a moment ago.
+///
+/// # Errors
+/// When none can be bound.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Forwards a free port of 127.0.0.1 to `target` for the life of this process, and returns the port: certificates name
+/// 127.0.0.1 and not the addresses of a [`Block`].
+///
+/// # Errors
+/// When no port can be bound.
+pub fn forward(target: &str) -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    let target = target.to_owned();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            if let Ok(server) = TcpStream::connect(&target) {
+                pump(&client, &server);
+                pump(&server, &client);
+            }
+        }
+    });
+    Ok(port)
+}
+
+fn pump(from: &TcpStream, to: &TcpStream) {
+    let (Ok(mut from), Ok(mut to)) = (from.try_clone(), to.try_clone()) else { return };
+    std::thread::spawn(move || {
+        let _ended = std::io::copy(&mut from, &mut to);
+        let _closed = to.shutdown(std::net::Shutdown::Write);
+    });
+}

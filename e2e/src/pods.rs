@@ -1,0 +1,237 @@
+//! What a kubelet, a scheduler and a volume provisioner would do for the HSM StatefulSets, with real hsm-sim processes.
+//!
+//! For each StatefulSet of the HSM namespace it makes one Node per zone, binds a volume claim to a folder, mounts the
+//! Secrets that the pod template names, starts the program with the template's own arguments on a loopback address,
+//! and reports the address in the Pod's status. So the template that the operator builds is executed, not assumed.
+//! A killed process comes back as a container would, unless the test holds it down.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::{Api, Client, ResourceExt, api::ListParams};
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use crate::loopback::Block;
+use crate::process::Process;
+
+pub(crate) mod mounts;
+mod objects;
+pub(crate) mod template;
+
+/// The zones that the bench offers, in the order of pod ordinals.
+pub const ZONES: [&str; 3] = ["local-1a", "local-1b", "local-1c"];
+
+/// How often the bench compares StatefulSets with processes.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// One pod's process and its volume.
+#[derive(Debug)]
+struct Slot {
+    process: Option<Process>,
+    volume: PathBuf,
+    held: bool,
+    starts: u32,
+}
+
+#[derive(Debug)]
+struct Shared {
+    client: DebugClient,
+    namespace: String,
+    folder: TempDir,
+    block: Block,
+    slots: Mutex<BTreeMap<String, Slot>>,
+}
+
+/// `kube::Client` has no Debug; the bench's values have.
+struct DebugClient(Client);
+
+impl std::fmt::Debug for DebugClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+/// Runs the pods of one namespace until it is dropped.
+#[derive(Debug)]
+pub struct Pods {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+impl Pods {
+    /// Makes the nodes and begins to run what StatefulSets of `namespace` ask for.
+    ///
+    /// # Errors
+    /// When the Node objects cannot be made.
+    pub async fn run(client: Client, namespace: &str) -> Result<Self> {
+        objects::make_nodes(&client).await?;
+        let shared = Arc::new(Shared {
+            client: DebugClient(client),
+            namespace: namespace.to_owned(),
+            folder: TempDir::with_prefix("keystore-pods-")?,
+            block: Block::take()?,
+            slots: Mutex::default(),
+        });
+        let task = tokio::spawn(keep_running(Arc::clone(&shared)));
+        Ok(Self { shared, task })
+    }
+
+    /// An address of this bench's own block; pods use 11 and up, the operator's processes 1 to 9.
+    #[must_use]
+    pub fn address(&self, number: u8) -> std::net::Ipv4Addr {
+        self.shared.block.address(number)
+    }
+
+    /// The names of the pods seen so far, in order.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.shared.with_slots(|slots| slots.keys().cloned().collect())
+    }
+
+    /// SIGKILL; the process comes back by itself within a moment.
+    pub fn kill(&self, pod: &str) {
+        self.shared.with_slots(|slots| {
+            if let Some(process) = slots.get_mut(pod).and_then(|slot| slot.process.as_mut()) {
+                process.kill();
+            }
+        });
+    }
+
+    /// SIGKILL, and no restart until [`Pods::release`].
+    pub fn hold_down(&self, pod: &str) {
+        self.shared.with_slots(|slots| {
+            if let Some(slot) = slots.get_mut(pod) {
+                slot.held = true;
+                slot.process = None;
+            }
+        });
+    }
+
+    /// Lets a held pod start again.
+    pub fn release(&self, pod: &str) {
+        self.shared.with_slots(|slots| {
+            if let Some(slot) = slots.get_mut(pod) {
+                slot.held = false;
+            }
+        });
+    }
+
+    /// Sends a signal such as STOP or CONT to the pod's process.
+    pub fn signal(&self, pod: &str, signal: Signal) {
+        self.shared.with_slots(|slots| {
+            if let Some(process) = slots.get(pod).and_then(|slot| slot.process.as_ref()) {
+                process.signal(signal);
+            }
+        });
+    }
+
+    /// Kills the pod and empties its volume, as when a zone is lost with its disk.
+    ///
+    /// # Errors
+    /// When the folder cannot be emptied.
+    pub fn wipe_volume(&self, pod: &str) -> Result<()> {
+        self.hold_down(pod);
+        let volume = self.shared.with_slots(|slots| slots.get(pod).map(|slot| slot.volume.clone()));
+        let volume = volume.with_context(|| format!("no pod {pod}"))?;
+        std::fs::remove_dir_all(&volume)?;
+        std::fs::create_dir_all(&volume)?;
+        self.release(pod);
+        Ok(())
+    }
+
+    /// The folder that stands in for the pod's volume.
+    #[must_use]
+    pub fn volume(&self, pod: &str) -> Option<PathBuf> {
+        self.shared.with_slots(|slots| slots.get(pod).map(|slot| slot.volume.clone()))
+    }
+
+    /// How often the pod's process was started.
+    #[must_use]
+    pub fn starts(&self, pod: &str) -> u32 {
+        self.shared.with_slots(|slots| slots.get(pod).map_or(0, |slot| slot.starts))
+    }
+
+    /// The end of a pod's log.
+    #[must_use]
+    pub fn log(&self, pod: &str) -> String {
+        crate::process::tail(&self.shared.folder.path().join(format!("{pod}.log")), 40)
+    }
+}
+
+impl Drop for Pods {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.shared.with_slots(BTreeMap::clear);
+    }
+}
+
+impl Shared {
+    /// A poisoned lock only says that another check failed; the processes are still ours to end.
+    fn with_slots<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Slot>) -> T) -> T {
+        act(&mut self.slots.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+async fn keep_running(shared: Arc<Shared>) {
+    loop {
+        if let Err(error) = look_once(&shared).await {
+            tracing::debug!("pods: {error:#}");
+        }
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+async fn look_once(shared: &Shared) -> Result<()> {
+    let sets: Api<StatefulSet> = Api::namespaced(shared.client.0.clone(), &shared.namespace);
+    for (index, set) in sets.list(&ListParams::default()).await?.iter().enumerate() {
+        let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+        for ordinal in 0..u8::try_from(replicas)? {
+            let number = u8::try_from(index)? * 10 + 11 + ordinal;
+            run_pod(shared, set, usize::from(ordinal), number).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn run_pod(shared: &Shared, set: &StatefulSet, ordinal: usize, number: u8) -> Result<()> {
+    let name = format!("{}-{ordinal}", set.name_any());
+    let address = shared.block.address(number);
+    let running = shared.with_slots(|slots| {
+        let slot = slots.entry(name.clone()).or_insert_with(|| Slot {
+            process: None,
+            volume: shared.folder.path().join("volumes").join(&name),
+            held: false,
+            starts: 0,
+        });
+        slot.held || slot.process.as_mut().is_some_and(|process| matches!(process.ended(), Ok(None)))
+    });
+    objects::ensure_pod(&shared.client.0, &shared.namespace, set, &name, ordinal, address).await?;
+    if running {
+        return Ok(());
+    }
+    let volume = shared.folder.path().join("volumes").join(&name);
+    std::fs::create_dir_all(&volume)?;
+    let spec = template::pod_spec(set)?;
+    let container = template::container(spec)?;
+    let pod = template::PodFacts { name: &name, namespace: &shared.namespace, address };
+    let folder = shared.folder.path().join("mounts").join(&name);
+    let secrets = mounts::write(&shared.client.0, spec, container, &pod, &folder, &volume).await?;
+    let mut command = Command::new(crate::binaries::ours("hsm-sim")?);
+    template::fill(&mut command, container, &pod, &secrets);
+    let log = shared.folder.path().join(format!("{name}.log"));
+    let process = Process::start(&name, &mut command, &log)?;
+    shared.with_slots(|slots| {
+        if let Some(slot) = slots.get_mut(&name) {
+            slot.process = Some(process);
+            slot.starts += 1;
+        }
+    });
+    objects::report_running(&shared.client.0, &shared.namespace, &name, address).await
+}

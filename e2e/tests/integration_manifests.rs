@@ -1,0 +1,96 @@
+//! What the API server itself refuses, by the rules in the CRDs: each bad manifest gets a message that says what to do,
+//! and nothing is stored.
+
+use anyhow::Result;
+use e2e::binaries::checkout;
+use e2e::control_plane::ControlPlane;
+use e2e::installation::kubectl;
+
+const CLUSTER: &str = "apiVersion: keystores.dev/v1alpha1
+kind: CloudHsmCluster
+metadata: {name: payments, namespace: default}
+spec: {availabilityZones: [local-1a, local-1b, local-1c], hsmType: hsm2m.medium, initialization: Managed, recovery: {waived: true}}
+";
+const KEY: &str = "apiVersion: keystores.dev/v1alpha1
+kind: KmsKey
+metadata: {name: payments, namespace: default}
+spec: {customKeyStoreRef: {name: payments}, origin: AWS_CLOUDHSM}
+";
+
+/// (what is wrong, the manifest, a part of the message)
+fn bad_manifests() -> Vec<(&'static str, String, &'static str)> {
+    let cluster = |from: &str, to: &str| CLUSTER.replace(from, to);
+    let key = |from: &str, to: &str| KEY.replace(from, to);
+    vec![
+        ("a zone is listed twice", cluster("local-1b", "local-1a"), "an availability zone is listed twice"),
+        ("an HSM type that does not exist", cluster("hsm2m.medium", "hsm9.large"), "hsmType"),
+        ("an initialization that does not exist", cluster("Managed", "Automatic"), "initialization"),
+        ("no word on recovery", cluster(", recovery: {waived: true}", ", recovery: {}"), "recovery"),
+        ("a name that fits no label", cluster("name: payments", &format!("name: {}", "p".repeat(64))), "63"),
+        ("a key outside of a store", key("customKeyStoreRef: {name: payments}, ", ""), "not supported yet"),
+        ("an origin that a store cannot hold", key("AWS_CLOUDHSM", "EXTERNAL"), "origin"),
+        ("a key spec that a store cannot hold", key("origin:", "keySpec: RSA_2048, origin:"), "keySpec"),
+        (
+            "a multi-Region key in a store",
+            key("origin:", "multiRegion: true, origin:"),
+            "UnsupportedOperationException",
+        ),
+        ("a deletion window below seven days", key("origin:", "deletion: {pendingWindowInDays: 1}, origin:"), "7"),
+        ("a key id that is no UUID", key("origin:", "keyId: abc, origin:"), "keyId"),
+        ("a tag that begins with aws:", key("origin:", "tags: {\"aws:x\": y}, origin:"), "aws:"),
+        (
+            "a reference to another namespace",
+            key("{name: payments}", "{name: payments, namespace: other}"),
+            "namespace",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn every_bad_manifest_is_refused_with_a_reason_and_nothing_is_stored() -> Result<()> {
+    let plane = ControlPlane::start().await?;
+    let admin = plane.admin_kubeconfig();
+    let crds = checkout().join("crds").display().to_string();
+    kubectl(&admin, &["apply", "--server-side", "-f", &crds], None)?;
+    kubectl(&admin, &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"], None)?;
+    for good in [CLUSTER, KEY] {
+        kubectl(&admin, &["create", "--dry-run=server", "--validate=strict", "-f", "-"], Some(good))?;
+    }
+    let mut wrong = Vec::new();
+    for (what, manifest, part) in bad_manifests() {
+        match kubectl(&admin, &["create", "--validate=strict", "-f", "-"], Some(&manifest)) {
+            Ok(_) => wrong.push(format!("{what}: accepted")),
+            Err(error) if error.to_string().contains(part) => {}
+            Err(error) => wrong.push(format!("{what}: does not say {part:?}: {error}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let stored = kubectl(&admin, &["get", "keystores", "--all-namespaces", "--output=name"], None)?;
+    assert_eq!(stored.trim(), "", "something was stored");
+    Ok(())
+}
+
+/// INV-13 and D2: what the operator wrote once can be neither changed nor taken away, whoever asks.
+#[tokio::test]
+async fn identity_that_was_set_once_stays() -> Result<()> {
+    let plane = ControlPlane::start().await?;
+    let admin = plane.admin_kubeconfig();
+    let crds = checkout().join("crds").display().to_string();
+    kubectl(&admin, &["apply", "--server-side", "-f", &crds], None)?;
+    kubectl(&admin, &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"], None)?;
+    kubectl(&admin, &["create", "-f", "-"], Some(KEY))?;
+    let patch = |value: &str| {
+        let body = format!("{{\"spec\":{{\"keyId\":{value}}}}}");
+        kubectl(&admin, &["patch", "kmskey", "payments", "--type=merge", "--patch", &body], None)
+    };
+    let (first, second) = ("\"11111111-1111-4111-8111-111111111111\"", "\"22222222-2222-4222-8222-222222222222\"");
+    patch(first)?;
+    for later in [second, "null"] {
+        let message = patch(later).expect_err("the key id changed").to_string();
+        assert!(message.contains("set once"), "{message}");
+    }
+    let replaced = kubectl(&admin, &["replace", "-f", "-"], Some(KEY)).expect_err("the key id vanished").to_string();
+    assert!(replaced.contains("set once"), "{replaced}");
+    patch(first)?;
+    Ok(())
+}
