@@ -60,3 +60,14 @@ topologySpreadConstraints:
     whenUnsatisfiable: ScheduleAnyway
     labelSelector: {matchLabels: {app.kubernetes.io/name: {{ . }}}}
 {{- end }}
+
+{{- /* Environment of both programs; operator/src/cli.rs explains each variable. */ -}}
+{{- define "keystore.environment" -}}
+- {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+- {name: KEYSTORE_SYSTEM_NAMESPACE, value: {{ .Values.namespaces.controllers }}}
+- {name: KEYSTORE_GATEWAY_NAMESPACE, value: {{ .Values.namespaces.gateway }}}
+- {name: KEYSTORE_HSM_NAMESPACE, value: {{ .Values.namespaces.hsm }}}
+- {name: KEYSTORE_VAULT_NAMESPACE, value: {{ .Values.namespaces.vault }}}
+- {name: KEYSTORE_REGION, value: {{ .Values.region | quote }}}
+- {name: KEYSTORE_LOG, value: {{ .Values.logLevel | quote }}}
+{{- end }}

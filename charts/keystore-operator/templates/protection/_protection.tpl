@@ -6,11 +6,12 @@ administrators the annotation is what stops a slip of the finger. Takes (list GR
 */ -}}
 {{- define "keystore.unprotected" -}}
 (has(oldObject.metadata.annotations) && 'keystores.dev/unprotect' in oldObject.metadata.annotations &&
+oldObject.metadata.annotations['keystores.dev/unprotect'] == 'true' &&
 authorizer.group('{{ index . 0 }}').resource('{{ index . 1 }}').namespace(request.?namespace.orValue('')).name(oldObject.metadata.name).check('unprotect').allowed())
 {{- end }}
 
 {{- define "keystore.howToUnprotect" -}}
-To delete it all the same: annotate it with keystores.dev/unprotect=REASON and use an identity that has the verb unprotect on it.
+To delete it all the same: annotate it with keystores.dev/unprotect=true and use an identity that has the verb unprotect on it.
 {{- end }}
 
 {{- /* Takes (list ROOT NAME PARAMREF). */ -}}

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# generate.sh: writes what is generated from the Rust types: crds/ and the chart's copy of it.
+#
+#   generate.sh FOLDER     write below FOLDER (the root of a source tree)
+#   generate.sh --check    write into a copy and fail if the tree differs from it
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+generate() {
+  mkdir -p "$1/crds" "$1/charts/keystore-operator/files/crds"
+  rm -f "$1"/crds/*.yaml "$1"/charts/keystore-operator/files/crds/*.yaml
+  (cd "$root" && cargo run --locked --quiet --bin keystore-operator -- crds --out "$1/crds")
+  cp "$1"/crds/*.yaml "$1/charts/keystore-operator/files/crds/"
+}
+
+check() {
+  local copy; copy=$(mktemp -d)
+  # shellcheck disable=SC2064  # the folder as it is now
+  trap "rm -rf '$copy'" EXIT
+  generate "$copy"
+  local folder
+  for folder in crds charts/keystore-operator/files/crds; do
+    diff -ru "$root/$folder" "$copy/$folder" || { echo "generate.sh: $folder is out of date: run \"make generate\"" >&2; exit 1; }
+  done
+  echo "generated files: ok"
+}
+
+case ${1-} in
+--check) check ;;
+'') echo "usage: generate.sh FOLDER | --check" >&2; exit 2 ;;
+*) generate "$(cd "$1" && pwd)" ;;
+esac

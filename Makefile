@@ -1,0 +1,62 @@
+# The commands of this repository. `make` alone explains them. Everything long is in a script that can be read and run by itself.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CLUSTER := e2e/cluster
+DEMO := e2e/demo
+SCRIPTS := $(shell git ls-files --cached --others --exclude-standard '*.sh' .ci/run 2>/dev/null)
+CHART := charts/keystore-operator
+
+.PHONY: help demo down test test-unit test-integration e2e lint fmt deny generate verify images
+
+help: ## Explain the commands
+	@printf 'keystore-operator: AWS-KMS-compatible keys in an HSM cluster that you control, on Kubernetes.\n\n'
+	@printf 'Start with "make demo": a real cluster, the product in it, and an AWS CLI that talks to it.\n\n'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@printf '\nBuilt tools are cached in $$KEYSTORE_CACHE (default ~/.cache/keystore-operator), one folder per version; delete it at any time.\n'
+
+demo: ## From nothing to `aws kms encrypt` on kind: cluster, images, chart, quickstart (cold about 25 min, again under 90 s)
+	@$(DEMO)/demo.sh up
+
+down: ## Delete every trace: clusters of demo and tests, private Docker daemon, images (the cache of built tools stays)
+	@$(DEMO)/demo.sh down
+
+test: lint test-unit test-integration e2e ## Everything that proves the project (cold up to 50 min, warm 20 min)
+
+test-unit: ## Tests without a cluster
+	cargo test --locked --workspace --exclude e2e
+
+test-integration: ## Tests against a real kube-apiserver and etcd, with our programs as processes
+	cargo build --locked --bins
+	KEYSTORE_BIN=$$($(CLUSTER)/binaries.sh all) && export KEYSTORE_BIN && cargo test --locked -p e2e --test 'integration_*'
+
+e2e: ## Tests on kind with the chart installed; with KUBECONFIG or E2E_KUBECONFIG set, on that cluster
+	settings=$$($(DEMO)/test-cluster.sh) && eval "$$settings" && cargo test --locked -p e2e --test 'e2e_*' -- --test-threads=1
+
+lint: ## Formatting, clippy, shellcheck, Helm lint, generated files, banned crates, no skipped tests
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	shellcheck --external-sources --source-path=SCRIPTDIR $(SCRIPTS)
+	$(CLUSTER)/binaries.sh helm >/dev/null
+	charts/lint.sh
+	.ci/bans.sh
+	@$(MAKE) verify
+
+fmt: ## Format the Rust code
+	cargo fmt --all
+
+deny: ## Licences, sources, bans and advisories, with cargo-deny (which takes minutes to install)
+	@command -v cargo-deny >/dev/null || { echo 'cargo-deny is missing: cargo install --locked cargo-deny'; exit 1; }
+	cargo deny --locked check bans licenses sources
+	cargo deny --locked check advisories || { echo 'NOTE: advisories were not checked, or one was found: see above'; exit 1; }
+
+generate: ## Regenerate crds/ and the chart's copy of it from the Rust types
+	.ci/generate.sh .
+
+verify: ## Regenerate in a copy and fail if it differs
+	.ci/generate.sh --check
+
+images: ## Build the container images into target/images
+	$(DEMO)/images.sh build
