@@ -1,1 +1,20 @@
-//! hsm-client
+//! Client of an HSM cluster: certificates, nested TLS, sessions, the data-plane pool, provisioning.
+//!
+//! Knows the wire protocol and nothing of Kubernetes; the operator never links the simulator, only this.
+
+pub mod command;
+pub mod pki;
+pub mod provisioning;
+pub mod tls;
+
+mod endpoint;
+mod error;
+mod session;
+
+pub use command::OpId;
+pub use endpoint::HsmEndpoint;
+pub use error::HsmError;
+pub use hsm_protocol::{ClientRole, KeyId, ReturnCode};
+pub use provisioning::ProvisioningSession;
+pub use session::{ConnectError, HsmIdentity, Session};
+pub use tls::{ClientIdentity, TrustAnchor};

@@ -1,0 +1,23 @@
+//! Client certificates of the outer layer; the role is the subject's organisational unit.
+
+use super::{CertificateAuthority, Issued, PkiError, parameters};
+use hsm_protocol::ClientRole;
+use rcgen::{DnType, ExtendedKeyUsagePurpose, KeyUsagePurpose};
+use std::time::{Duration, SystemTime};
+
+/// One year; issued again by the controllers before it ends.
+const LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl CertificateAuthority {
+    /// Issues a client certificate with a fresh key for `role`; `name` becomes the common name, for the audit log.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn issue_client(&self, role: ClientRole, name: &str, now: SystemTime) -> Result<Issued, PkiError> {
+        let names = [(DnType::CommonName, name), (DnType::OrganizationalUnitName, role.organizational_unit())];
+        let mut parameters = parameters(&names, now, LIFETIME);
+        parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(&parameters)
+    }
+}
