@@ -69,7 +69,8 @@ apply_quickstart() {
 }
 
 use_aws_cli() {
-  aws_cli=$("$here/aws-cli.sh")
+  "$here/../cluster/packages.sh" venv
+  aws_cli=$("$here/../aws/install.sh")/bin
   write_environment
   # shellcheck source=/dev/null
   . "$state/env"
@@ -90,8 +91,8 @@ write_environment() {
   port=$("$cluster_sh" port "$name" 30443)
   url=https://localhost:$port
   kubectl get secret -n keystore-gateway gateway-serving -o jsonpath='{.data.ca\.crt}' | base64 -d >"$state/ca.crt"
-  access=$(kubectl get secret -n $namespace app-credentials -o jsonpath='{.data.access-key-id}' | base64 -d)
-  secret=$(kubectl get secret -n $namespace app-credentials -o jsonpath='{.data.secret-access-key}' | base64 -d)
+  access=$(kubectl get secret -n $namespace app-credentials -o jsonpath='{.data.AWS_ACCESS_KEY_ID}' | base64 -d)
+  secret=$(kubectl get secret -n $namespace app-credentials -o jsonpath='{.data.AWS_SECRET_ACCESS_KEY}' | base64 -d)
   (
     umask 077
     rm -f "$state/env"
