@@ -8,6 +8,7 @@ use std::time::Duration;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 
+use crate::keystore_account::Accounts;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::report::{Attempts, Controller};
@@ -65,6 +66,8 @@ pub struct Context {
     pub leader: Leadership,
     /// Failed attempts per object, for the back-off.
     pub attempts: Attempts,
+    /// Which account a namespace is, as far as known.
+    pub accounts: Accounts,
 }
 
 impl Context {
@@ -73,7 +76,15 @@ impl Context {
     pub fn new(client: Client, settings: Settings, metrics: Metrics, leader: Leadership) -> Self {
         let reporter = Reporter { controller: "keystore-operator".into(), instance: Some(settings.identity.clone()) };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, settings: Arc::new(settings), recorder, metrics, leader, attempts: Attempts::default() }
+        Self {
+            client,
+            settings: Arc::new(settings),
+            recorder,
+            metrics,
+            leader,
+            attempts: Attempts::default(),
+            accounts: Accounts::default(),
+        }
     }
 
     /// The writes of one controller: leader-checked, under that controller's field manager.

@@ -1,1 +1,120 @@
-//! The controller of `KmsAlias`.
+//! The controller of `KmsAlias`: one name, one key, unique in the namespace (KEY-71…73).
+//!
+//! Nothing it does is irreversible, so it works on the watch's cache: of two aliases with one name the older is accepted, and a stale cache only
+//! delays that (INV-72).
+
+mod plan;
+mod status;
+
+use std::{convert::Infallible, sync::Arc};
+
+use futures::{StreamExt, future};
+use jiff::Timestamp;
+use kube::{
+    Api, ResourceExt,
+    runtime::{
+        Controller as Runtime,
+        controller::Action,
+        reflector::{ObjectRef, Store},
+        watcher,
+    },
+};
+use operator_api::{KmsAlias, KmsKey};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    context::Context,
+    effect::{self, Site},
+    keystore_account::{self, AccountError},
+    report::{self, Controller, Failure, Retry},
+    write::WriteError,
+};
+
+struct Aliasing {
+    context: Context,
+    all: Store<KmsAlias>,
+}
+
+/// Why an alias could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum AliasError {
+    /// The API server did not answer.
+    #[error("failed to read the alias's target")]
+    Read(#[source] kube::Error),
+    /// See [`AccountError`].
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// See [`WriteError`].
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl Failure for AliasError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Read(_) => "ApiUnavailable",
+            Self::Account(error) => error.reason(),
+            Self::Write(error) => error.reason(),
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Backoff
+    }
+}
+
+/// Runs until `shutdown`; finishes the reconciles under way.
+pub async fn run(context: Context, shutdown: CancellationToken) {
+    let aliases = Api::<KmsAlias>::all(context.client.clone());
+    let keys = Api::<KmsKey>::all(context.client.clone());
+    let runtime = Runtime::new(aliases.clone(), watcher::Config::default());
+    let (all, of_key, of_name) = (runtime.store(), runtime.store(), runtime.store());
+    runtime
+        .watches(keys, watcher::Config::default(), move |key: KmsKey| {
+            let (namespace, name) = (key.namespace(), key.name_any());
+            refs(&of_key, move |alias| alias.namespace() == namespace && alias.spec.target_key_ref.name == name)
+        })
+        .watches(aliases, watcher::Config::default(), move |changed: KmsAlias| {
+            let namespace = changed.namespace();
+            refs(&of_name, move |alias| {
+                alias.namespace() == namespace && alias.spec.alias_name == changed.spec.alias_name
+            })
+        })
+        .graceful_shutdown_on(shutdown.cancelled_owned())
+        .run(reconcile, |_, error, _| match *error {}, Arc::new(Aliasing { context, all }))
+        .for_each(|_| future::ready(()))
+        .await;
+}
+
+fn refs(all: &Store<KmsAlias>, wanted: impl Fn(&KmsAlias) -> bool) -> Vec<ObjectRef<KmsAlias>> {
+    all.state().iter().filter(|alias| wanted(alias)).map(|alias| ObjectRef::from_obj(&**alias)).collect()
+}
+
+async fn reconcile(alias: Arc<KmsAlias>, aliasing: Arc<Aliasing>) -> Result<Action, Infallible> {
+    let context = &aliasing.context;
+    report::reconcile(context, Controller::KmsAlias, &*alias, Box::pin(work(&alias, &aliasing))).await
+}
+
+async fn work(alias: &KmsAlias, aliasing: &Aliasing) -> Result<Action, AliasError> {
+    if alias.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let (context, namespace) = (&aliasing.context, alias.namespace().unwrap_or_default());
+    let account = keystore_account::account_of(context, &namespace).await?;
+    let siblings: Vec<_> =
+        aliasing.all.state().into_iter().filter(|other| other.namespace().as_deref() == Some(&namespace)).collect();
+    let keys = Api::<KmsKey>::namespaced(context.client.clone(), &namespace);
+    let target = keys.get_opt(&alias.spec.target_key_ref.name).await.map_err(AliasError::Read)?;
+    let plan = plan::plan(alias, siblings.iter().map(AsRef::as_ref), target.as_ref());
+    let arn = format!(
+        "arn:{}:kms:{}:{account}:{}",
+        context.settings.partition, context.settings.region, alias.spec.alias_name
+    );
+    let status = status::of(alias, &plan, arn, Timestamp::now());
+    if alias.status.as_ref() != Some(&status) {
+        let api = Api::<KmsAlias>::namespaced(context.client.clone(), &namespace);
+        let writes = context.writes(Controller::KmsAlias);
+        effect::at(Site::AliasStatus, writes.apply_status(&api, alias, &status)).await?;
+    }
+    Ok(Action::requeue(context.settings.resync))
+}

@@ -1,0 +1,141 @@
+//! The effects of an access key's life: id, gateway's copy, tenant's copy, revocation. Each is idempotent and never overwrites.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, ResourceExt,
+    api::{ObjectMeta, PartialObjectMeta, PartialObjectMetaExt},
+};
+use operator_api::{KmsAccessKey, labels};
+
+use super::{failure::AccessKeyError, mint};
+use crate::{
+    context::Context,
+    effect::{self, Site},
+    report::{Controller, Failure},
+    secrets::{SecretData, SecretError, StoredSecret},
+};
+
+/// Name of the gateway's copy.
+pub(super) fn gateway_secret(access_key_id: &str) -> String {
+    format!("access-key-{}", access_key_id.to_lowercase())
+}
+
+/// Name of the tenant's copy.
+pub(super) fn tenant_secret(key: &KmsAccessKey) -> String {
+    format!("{}-credentials", key.name_any())
+}
+
+/// Draws the id and writes it once, unless the object has one.
+pub(super) async fn decide_id(
+    api: &Api<KmsAccessKey>,
+    key: &KmsAccessKey,
+    context: &Context,
+) -> Result<KmsAccessKey, AccessKeyError> {
+    if key.spec.access_key_id.is_some() {
+        return Ok(key.clone());
+    }
+    let patch = serde_json::json!({ "spec": { "accessKeyId": mint::access_key_id()? } });
+    Ok(effect::at(Site::AccessKeyId, context.writes(Controller::KmsAccessKey).patch(api, key, patch)).await?)
+}
+
+/// Draws the secret into the gateway's namespace, unless it is there; returns what is there.
+pub(super) async fn put_gateway_copy(
+    key: &KmsAccessKey,
+    account: &str,
+    context: &Context,
+) -> Result<StoredSecret, AccessKeyError> {
+    let secrets = context.secrets(Controller::KmsAccessKey);
+    let (namespace, id) = (&context.namespaces().gateway, key.spec.access_key_id.clone().unwrap_or_default());
+    let name = gateway_secret(&id);
+    let stored = match secrets.read(namespace, &name).await? {
+        Some(stored) => stored,
+        None if key.status.as_ref().is_some_and(|status| status.delivered) => {
+            return Err(AccessKeyError::GatewayCopyLost);
+        }
+        None => {
+            let data = gateway_data(key, &id, account)?;
+            let labels = [(labels::ACCESS_KEY, labels::TRUE), (labels::MANAGED_BY, labels::OPERATOR)];
+            effect::at(Site::AccessKeyGatewaySecret, secrets.put_if_absent(namespace, &name, &labels, data)).await?
+        }
+    };
+    if is_copy_of(&stored, key) { Ok(stored) } else { Err(AccessKeyError::AccessKeyIdTaken) }
+}
+
+fn gateway_data(key: &KmsAccessKey, id: &str, account: &str) -> Result<SecretData, AccessKeyError> {
+    let secret = mint::secret_access_key()?;
+    Ok(SecretData::default()
+        .with("access-key-id", id)
+        .with("secret-access-key", secret.as_bytes())
+        .with("namespace", key.namespace().unwrap_or_default())
+        .with("name", key.name_any())
+        .with("account-id", account)
+        .with("uid", key.uid().unwrap_or_default()))
+}
+
+/// Whether a Secret of the gateway was made for this very object. Anybody who may create a `KmsAccessKey` can write an id into it (the rule is
+/// set-once, not never-by-you), so the uid decides whose key it is.
+fn is_copy_of(stored: &StoredSecret, key: &KmsAccessKey) -> bool {
+    stored.data.text("uid").is_some_and(|uid| key.uid().as_deref() == Some(uid))
+        && stored.data.text("namespace").is_some_and(|namespace| key.namespace().as_deref() == Some(namespace))
+}
+
+/// Copies the secret into the tenant's namespace, unless a Secret of that name is there.
+pub(super) async fn put_tenant_copy(
+    key: &KmsAccessKey,
+    minted: &StoredSecret,
+    context: &Context,
+) -> Result<(), AccessKeyError> {
+    let entry = |name: &str| {
+        let missing = SecretError::Entry { name: "of the gateway".into(), key: name.into() };
+        minted.data.text(name).ok_or(missing)
+    };
+    let (namespace, name, id) = (key.namespace().unwrap_or_default(), tenant_secret(key), entry("access-key-id")?);
+    let data = SecretData::default()
+        .with("AWS_ACCESS_KEY_ID", id)
+        .with("AWS_SECRET_ACCESS_KEY", entry("secret-access-key")?)
+        .with("AWS_REGION", context.settings.region.as_str());
+    let labels = [(labels::MANAGED_BY, labels::OPERATOR), (labels::TENANT_NAME, &key.name_any())];
+    let secrets = context.secrets(Controller::KmsAccessKey);
+    let stored = effect::at(Site::AccessKeyTenantSecret, secrets.put_if_absent(&namespace, &name, &labels, data)).await;
+    match stored {
+        Err(error) if error.reason() == "ApiForbidden" => {
+            Err(AccessKeyError::MissingTenantBinding { secret: name, controllers: context.namespaces().system.clone() })
+        }
+        Err(error) => Err(error.into()),
+        Ok(stored) if stored.data.text("AWS_ACCESS_KEY_ID") == Some(id) => Ok(()),
+        Ok(_) => Err(AccessKeyError::CredentialsSecretExists { secret: name }),
+    }
+}
+
+/// Deletes the gateway's copy: from then on requests signed with the key are refused. The tenant's copy is the tenant's.
+pub(super) async fn revoke(context: &Context, key: &KmsAccessKey) -> Result<(), AccessKeyError> {
+    let Some(id) = &key.spec.access_key_id else { return Ok(()) };
+    let (namespace, name) = (&context.namespaces().gateway, gateway_secret(id));
+    match context.secrets(Controller::KmsAccessKey).read(namespace, &name).await? {
+        Some(stored) if is_copy_of(&stored, key) => {
+            let metadata = ObjectMeta {
+                name: Some(name),
+                uid: Some(stored.uid.clone()),
+                resource_version: Some(stored.resource_version.clone()),
+                ..ObjectMeta::default()
+            };
+            let exactly = metadata.into_response_partial::<Secret>();
+            let api = Api::<PartialObjectMeta<Secret>>::namespaced(context.client.clone(), namespace);
+            let writes = context.writes(Controller::KmsAccessKey);
+            Ok(effect::at(Site::AccessKeyRevoke, writes.delete(&api, &exactly)).await?)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_named_after_the_id_and_after_the_object() {
+        let key = KmsAccessKey::new("app", operator_api::KmsAccessKeySpec::default());
+        assert_eq!(gateway_secret("AKIAABCDEFGH23456789"), "access-key-akiaabcdefgh23456789");
+        assert_eq!(tenant_secret(&key), "app-credentials");
+    }
+}
