@@ -30,8 +30,7 @@ test-unit: ## Tests without a cluster
 
 test-integration: ## Tests against a real kube-apiserver and etcd, with our programs as processes
 	cargo build --locked --workspace --bins
-	$(CLUSTER)/packages.sh venv
-	export KEYSTORE_BIN=$$($(CLUSTER)/binaries.sh all) KEYSTORE_AWS_VENV=$$(e2e/aws/install.sh); cargo test --locked -p e2e --test 'integration_*'
+	tools=$$($(CLUSTER)/binaries.sh all) && aws=$$($(DEMO)/aws-cli.sh) && export KEYSTORE_BIN=$$tools:$$aws && cargo test --locked -p e2e --test 'integration_*'
 
 e2e: ## Tests on kind with the chart installed; with KUBECONFIG or E2E_KUBECONFIG set, on that cluster
 	settings=$$($(DEMO)/test-cluster.sh) && eval "$$settings" && cargo test --locked -p e2e --test 'e2e_*' -- --test-threads=1

@@ -69,8 +69,7 @@ apply_quickstart() {
 }
 
 use_aws_cli() {
-  "$here/../cluster/packages.sh" venv
-  aws_cli=$("$here/../aws/install.sh")/bin
+  aws_cli=$("$here/aws-cli.sh")
   write_environment
   # shellcheck source=/dev/null
   . "$state/env"

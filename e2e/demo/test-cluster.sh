@@ -6,8 +6,7 @@
 # and E2E_ENDPOINT must be the address of its node port 30443.
 #
 #   KUBECONFIG                         the cluster; DOCKER_HOST too where the daemon is private
-#   KEYSTORE_BIN                       folder with kubectl and helm, also in PATH
-#   KEYSTORE_AWS_VENV                  Python environment with the AWS CLI and boto3
+#   KEYSTORE_BIN                       folders with kubectl, helm, the AWS CLI and a python that has boto3; also in PATH
 #   E2E_OPERATOR_TAG, E2E_HSM_TAG      tags of the images keystore-operator and hsm-sim, for the chart's image.tag and hsmImage.tag
 #   E2E_ENDPOINT                       URL that leads to node port 30443
 set -euo pipefail
@@ -36,6 +35,5 @@ else
   echo "export E2E_ENDPOINT=https://localhost:$("$here/../cluster/cluster.sh" port "$name" 30443)"
 fi
 tools=$("$here/../cluster/binaries.sh" all)
-"$here/../cluster/packages.sh" venv
-venv=$("$here/../aws/install.sh")
-echo "export KEYSTORE_BIN='$tools' KEYSTORE_AWS_VENV='$venv' PATH='$tools':\"\$PATH\""
+echo "export KEYSTORE_BIN='$tools:$("$here/aws-cli.sh")'"
+echo "export PATH=\"\$KEYSTORE_BIN:\$PATH\""
