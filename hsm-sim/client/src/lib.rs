@@ -4,6 +4,7 @@
 
 pub mod command;
 pub mod pki;
+pub mod pool;
 pub mod provisioning;
 pub mod tls;
 
@@ -15,6 +16,7 @@ pub use command::OpId;
 pub use endpoint::HsmEndpoint;
 pub use error::HsmError;
 pub use hsm_protocol::{ClientRole, KeyId, ReturnCode};
+pub use pool::{Pool, PoolError};
 pub use provisioning::ProvisioningSession;
 pub use session::{ConnectError, HsmIdentity, Session};
 pub use tls::{ClientIdentity, TrustAnchor};
