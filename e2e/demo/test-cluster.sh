@@ -35,5 +35,6 @@ else
   echo "export E2E_ENDPOINT=https://localhost:$("$here/../cluster/cluster.sh" port "$name" 30443)"
 fi
 tools=$("$here/../cluster/binaries.sh" all)
-echo "export KEYSTORE_BIN='$tools:$("$here/aws-cli.sh")'"
+aws=$("$here/aws-cli.sh")
+echo "export KEYSTORE_BIN='$tools:$aws'"
 echo "export PATH=\"\$KEYSTORE_BIN:\$PATH\""
