@@ -23,9 +23,12 @@ cgroup=keystore-docker
 # What dockerd and containerd make outside the folders they are given, parents last.
 droppings=(/etc/docker/key.json /etc/docker /run/docker/plugins /run/docker /run/containerd/s /run/containerd)
 export DOCKER_HOST=unix://$state/docker.sock
-# Set by dockerd, by the kubelets in the nodes, or by kind's nodes; none of these belongs to a network namespace of theirs alone.
-settings=(net/ipv4/ip_forward net/bridge/bridge-nf-call-iptables net/bridge/bridge-nf-call-ip6tables
-  vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes)
+# Set by dockerd (forwarding), by the kubelets (vm, kernel) or by systemd in the nodes (fs); no namespace keeps them in a container.
+settings=(net/ipv4/ip_forward net/ipv6/conf/default/forwarding net/ipv6/conf/all/forwarding
+  net/bridge/bridge-nf-call-iptables net/bridge/bridge-nf-call-ip6tables net/core/default_qdisc
+  vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes
+  kernel/sysrq kernel/core_uses_pid kernel/core_pattern kernel/pid_max
+  fs/file-max fs/nr_open fs/protected_fifos fs/protected_hardlinks fs/protected_regular fs/protected_symlinks)
 
 # daemon: the process id of our dockerd. A pid file may outlive its process and the number be given to another, hence the look at what
 # the process is.

@@ -35,9 +35,22 @@ volumes=$(kubectl get pvc -o 'jsonpath={range .items[*]}{.spec.volumeName}{"\n"}
 [ "$volumes" = 3 ] || fail "$volumes volumes"
 say "zones: $zones, each with a volume"
 
+# A name of a headless service exists a moment after its pod is ready. The lookup and the request are one command in the pod, which prints the
+# name of the pod that answered.
+reaches() {
+  # No -T: with it, this busybox crashes.
+  # shellcheck disable=SC2016  # expanded in the pod
+  kubectl exec web-0 -- /busybox sh -c '
+    address=$(/busybox nslookup -type=a "$0.web.smoke.svc.cluster.local" | /busybox awk "/^Address: / { print \$2 }")
+    [ -n "$address" ] && /busybox wget -qO- "http://$address:8080/name"' "$1" 2>&1
+}
 for pod in web-1 web-2; do
-  answer=$(kubectl exec web-0 -- /busybox nslookup -type=a "$pod.web.smoke.svc.cluster.local" | awk '/^Address: /{print $2}')
-  [ "$(kubectl exec web-0 -- /busybox wget -qO- "http://$answer:8080/name")" = "$pod" ] || fail "web-0 did not reach $pod by name"
+  for try in 1 2 3 4 5 6 7 8 9 10; do
+    answer=$(reaches $pod) && break
+    say "web-0 does not reach $pod yet (try $try)"
+    sleep 1
+  done
+  [ "$answer" = "$pod" ] || fail "web-0 asked $pod by name and got: $answer"
 done
 say "pods reach each other by name across zones"
 
