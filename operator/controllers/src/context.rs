@@ -8,6 +8,7 @@ use std::time::Duration;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 
+use crate::fences::Fences;
 use crate::keystore_account::Accounts;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
@@ -68,6 +69,8 @@ pub struct Context {
     pub attempts: Attempts,
     /// Which account a namespace is, as far as known.
     pub accounts: Accounts,
+    /// The fences that this process holds.
+    pub fences: Fences,
 }
 
 impl Context {
@@ -84,6 +87,7 @@ impl Context {
             leader,
             attempts: Attempts::default(),
             accounts: Accounts::default(),
+            fences: Fences::default(),
         }
     }
 

@@ -8,6 +8,7 @@ pub mod conditions;
 pub mod context;
 pub mod custom_key_store;
 pub mod effect;
+pub mod fences;
 pub mod keystore_account;
 pub mod kms_access_key;
 pub mod kms_alias;

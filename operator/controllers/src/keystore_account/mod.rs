@@ -31,14 +31,14 @@ use crate::{
 };
 
 /// Runs until `shutdown`; finishes the reconciles under way.
-pub async fn run(context: Context, shutdown: CancellationToken) {
+pub async fn run(context: Arc<Context>, shutdown: CancellationToken) {
     future::join(for_clusters(context.clone(), shutdown.clone()), for_accounts(context, shutdown)).await;
 }
 
-async fn for_clusters(context: Context, shutdown: CancellationToken) {
+async fn for_clusters(context: Arc<Context>, shutdown: CancellationToken) {
     Runtime::new(Api::<CloudHsmCluster>::all(context.client.clone()), watcher::Config::default())
         .graceful_shutdown_on(shutdown.cancelled_owned())
-        .run(mint_for, |_, error, _| match *error {}, Arc::new(context))
+        .run(mint_for, |_, error, _| match *error {}, context)
         .for_each(|_| future::ready(()))
         .await;
 }
@@ -52,11 +52,11 @@ async fn mint_for(cluster: Arc<CloudHsmCluster>, context: Arc<Context>) -> Resul
 }
 
 struct Accounting {
-    context: Context,
+    context: Arc<Context>,
     all: Store<KeystoreAccount>,
 }
 
-async fn for_accounts(context: Context, shutdown: CancellationToken) {
+async fn for_accounts(context: Arc<Context>, shutdown: CancellationToken) {
     let accounts = Api::<KeystoreAccount>::all(context.client.clone());
     let runtime = Runtime::new(accounts.clone(), watcher::Config::default());
     let all = runtime.store();

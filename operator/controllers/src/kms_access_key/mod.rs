@@ -28,10 +28,10 @@ use crate::{
 };
 
 /// Runs until `shutdown`; finishes the reconciles under way.
-pub async fn run(context: Context, shutdown: CancellationToken) {
+pub async fn run(context: Arc<Context>, shutdown: CancellationToken) {
     Runtime::new(Api::<KmsAccessKey>::all(context.client.clone()), watcher::Config::default())
         .graceful_shutdown_on(shutdown.cancelled_owned())
-        .run(reconcile, |_, error, _| match *error {}, Arc::new(context))
+        .run(reconcile, |_, error, _| match *error {}, context)
         .for_each(|_| future::ready(()))
         .await;
 }

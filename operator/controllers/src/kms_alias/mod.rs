@@ -31,7 +31,7 @@ use crate::{
 };
 
 struct Aliasing {
-    context: Context,
+    context: Arc<Context>,
     all: Store<KmsAlias>,
 }
 
@@ -64,7 +64,7 @@ impl Failure for AliasError {
 }
 
 /// Runs until `shutdown`; finishes the reconciles under way.
-pub async fn run(context: Context, shutdown: CancellationToken) {
+pub async fn run(context: Arc<Context>, shutdown: CancellationToken) {
     let aliases = Api::<KmsAlias>::all(context.client.clone());
     let keys = Api::<KmsKey>::all(context.client.clone());
     let runtime = Runtime::new(aliases.clone(), watcher::Config::default());
