@@ -1,6 +1,6 @@
 //! Client certificates of the outer layer; the role is the subject's organisational unit.
 
-use super::{CertificateAuthority, Issued, PkiError, parameters};
+use super::{CertificateAuthority, Issued, PkiError, PrivateKeyPem, parameters};
 use hsm_protocol::ClientRole;
 use rcgen::{DnType, ExtendedKeyUsagePurpose, KeyUsagePurpose};
 use std::time::{Duration, SystemTime};
@@ -14,10 +14,32 @@ impl CertificateAuthority {
     /// # Errors
     /// When the operating system has no randomness to give.
     pub fn issue_client(&self, role: ClientRole, name: &str, now: SystemTime) -> Result<Issued, PkiError> {
-        let names = [(DnType::CommonName, name), (DnType::OrganizationalUnitName, role.organizational_unit())];
-        let mut parameters = parameters(&names, now, LIFETIME);
-        parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.issue(&parameters)
+        self.issue(&client_parameters(role, name, now))
     }
+
+    /// Issues a new client certificate for a key that has one already, PEM: what is bound to the public key (delegates)
+    /// stays valid.
+    ///
+    /// # Errors
+    /// [`PkiError::Library`] when the key is of a kind that cannot be certified.
+    pub fn renew_client(
+        &self,
+        role: ClientRole,
+        name: &str,
+        key: &PrivateKeyPem,
+        now: SystemTime,
+    ) -> Result<String, PkiError> {
+        let certificate = client_parameters(role, name, now)
+            .signed_by(&key.pair()?, &self.issuer()?)
+            .map_err(PkiError::library("renew a client certificate"))?;
+        Ok(certificate.pem())
+    }
+}
+
+fn client_parameters(role: ClientRole, name: &str, now: SystemTime) -> rcgen::CertificateParams {
+    let names = [(DnType::CommonName, name), (DnType::OrganizationalUnitName, role.organizational_unit())];
+    let mut parameters = parameters(&names, now, LIFETIME);
+    parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    parameters
 }

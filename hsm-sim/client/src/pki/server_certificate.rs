@@ -15,6 +15,8 @@ impl CertificateAuthority {
         parameters.subject_alt_names = rcgen::CertificateParams::new(names)
             .map_err(PkiError::library("use the names in a serving certificate"))?
             .subject_alt_names;
+        // Strict verifiers (OpenSSL's X509_V_FLAG_X509_STRICT, Python 3.13's default) ask for it.
+        parameters.use_authority_key_identifier_extension = true;
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue(&parameters)
