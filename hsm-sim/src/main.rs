@@ -1,2 +1,4 @@
 //! hsm-sim
+mod seal;
+mod store;
 fn main() {}
