@@ -1,7 +1,7 @@
 //! The provisioning listener (port 2224): from an empty volume to a member of the cluster (D7, D18).
 
 use crate::error::HsmError;
-use crate::pki::{SignedStatement, sha256};
+use crate::pki::{SignedStatement, certificate_pem, sha256};
 use crate::session::{ConnectError, Connection};
 use crate::tls::{ClientIdentity, provisioning_config};
 use hsm_protocol::message as m;
@@ -37,10 +37,12 @@ pub struct VolumeIdentity {
     pub availability_zone: Option<String>,
     /// Counts starts of the process on this volume.
     pub incarnation: u64,
-    /// SHA-256 of the cluster certificate, once initialised or joined.
-    pub cluster_certificate_fingerprint: Option<[u8; 32]>,
+    /// The cluster certificate, PEM, once initialised or joined.
+    pub cluster_certificate: Option<String>,
     /// Version of the roster it holds; 0 = none.
     pub roster_version: u64,
+    /// SHA-256 of the encoded roster it holds; empty = none.
+    pub roster_digest: Vec<u8>,
 }
 
 /// The cluster's certificate request and the certificates that vouch for it (spec 1.3, step 3).
@@ -100,8 +102,9 @@ impl ProvisioningSession {
             cluster_id: present(&reply.cluster_id),
             availability_zone: present(&reply.availability_zone),
             incarnation: reply.incarnation,
-            cluster_certificate_fingerprint: (!certificate.is_empty()).then(|| sha256(certificate)),
+            cluster_certificate: (!certificate.is_empty()).then(|| certificate_pem(certificate)),
             roster_version: reply.roster_version,
+            roster_digest: reply.roster_sha256,
         })
     }
 

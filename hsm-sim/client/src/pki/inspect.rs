@@ -2,6 +2,7 @@
 
 use super::PkiError;
 use aws_lc_rs::digest;
+use base64::Engine;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::time::{Duration, SystemTime};
@@ -33,6 +34,13 @@ pub fn certificate_fingerprint(certificate: &str) -> Result<[u8; 32], PkiError> 
 /// [`PkiError::Malformed`] when it is not PEM of a certificate.
 pub fn public_key_fingerprint(certificate: &str) -> Result<[u8; 32], PkiError> {
     Ok(sha256(&public_key_der(certificate)?))
+}
+
+/// PEM of a certificate (RFC 7468: 64 characters a line).
+pub(crate) fn certificate_pem(der: &[u8]) -> String {
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 pub(super) fn public_key_der(certificate: &str) -> Result<Vec<u8>, PkiError> {

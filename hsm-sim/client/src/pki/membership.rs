@@ -28,6 +28,20 @@ pub struct Member {
     pub peer_address: String,
 }
 
+/// The bytes of a roster, as [`CertificateAuthority::sign_roster`] signs them: their SHA-256 tells whether an HSM has it.
+pub fn roster_body(cluster_id: &str, version: u64, members: &[Member]) -> Vec<u8> {
+    let members = members
+        .iter()
+        .map(|member| RosterMember {
+            hsm_id: member.hsm_id.clone(),
+            availability_zone: member.availability_zone.clone(),
+            identity_spki_sha256: member.identity_fingerprint.to_vec(),
+            address: member.peer_address.clone(),
+        })
+        .collect();
+    Roster { cluster_id: cluster_id.to_owned(), version, members }.encode_to_vec()
+}
+
 impl CertificateAuthority {
     /// Signs that the volume with this identity key, in the pod `pod_name`, is this member of the cluster.
     ///
@@ -56,16 +70,7 @@ impl CertificateAuthority {
     /// # Errors
     /// [`PkiError::Library`] when this authority's key cannot sign.
     pub fn sign_roster(&self, cluster_id: &str, version: u64, members: &[Member]) -> Result<SignedStatement, PkiError> {
-        let members = members
-            .iter()
-            .map(|member| RosterMember {
-                hsm_id: member.hsm_id.clone(),
-                availability_zone: member.availability_zone.clone(),
-                identity_spki_sha256: member.identity_fingerprint.to_vec(),
-                address: member.peer_address.clone(),
-            })
-            .collect();
-        let body = Roster { cluster_id: cluster_id.to_owned(), version, members }.encode_to_vec();
+        let body = roster_body(cluster_id, version, members);
         let signature = self.sign(&signing::roster(&body))?;
         Ok(SignedStatement { body, signature })
     }

@@ -16,10 +16,10 @@ mod server_certificate;
 pub use authority::CertificateAuthority;
 pub use hsm_protocol::ClientRole;
 pub use inspect::{certificate_fingerprint, expiry, public_key_fingerprint};
-pub use membership::{Member, SignedStatement};
+pub use membership::{Member, SignedStatement, roster_body};
 pub use private_key::PrivateKeyPem;
 
-pub(crate) use inspect::sha256;
+pub(crate) use inspect::{certificate_pem, sha256};
 
 use std::time::{Duration, SystemTime};
 

@@ -121,3 +121,13 @@ fn renewing_a_client_certificate_keeps_its_key_and_its_role() {
     assert_eq!(fingerprint(&first.certificate), fingerprint(&second));
     assert!(expiry(&second).expect("reads") > expiry(&first.certificate).expect("reads"));
 }
+
+#[test]
+fn a_certificate_survives_the_way_from_pem_to_der_and_back() {
+    let issued = CertificateAuthority::generate_operator("cluster-a", now()).expect("generates");
+    let again = super::inspect::certificate_pem(&der(&issued.certificate));
+    assert_eq!(
+        certificate_fingerprint(&again).expect("reads"),
+        certificate_fingerprint(&issued.certificate).expect("reads")
+    );
+}
