@@ -1,4 +1,5 @@
 //! hsm-sim
 mod seal;
 mod store;
+mod vault;
 fn main() {}

@@ -44,9 +44,34 @@ struct State {
     sequence: u64,
 }
 
+/// The two operations that durability rests on, so that a test can stand in a disk that forgets what was not synced.
+pub(crate) trait CellFile: Send + Sync {
+    /// Writes all bytes at this offset.
+    ///
+    /// # Errors
+    /// The system's.
+    fn write_all_at(&self, bytes: &[u8], at: u64) -> std::io::Result<()>;
+
+    /// Returns when everything written is on disk.
+    ///
+    /// # Errors
+    /// The system's; the content is then unknown.
+    fn sync(&self) -> std::io::Result<()>;
+}
+
+impl CellFile for File {
+    fn write_all_at(&self, bytes: &[u8], at: u64) -> std::io::Result<()> {
+        FileExt::write_all_at(self, bytes, at)
+    }
+
+    fn sync(&self) -> std::io::Result<()> {
+        self.sync_data()
+    }
+}
+
 /// The file.
 pub(crate) struct Counters {
-    file: File,
+    file: Box<dyn CellFile>,
     keys: Arc<VolumeKeys>,
     states: Mutex<Vec<State>>,
     on_failure: FailureHook,
@@ -77,7 +102,13 @@ impl Counters {
         file.read_exact_at(&mut bytes, 0).map_err(StoreError::io("read", path))?;
         let states = bytes.chunks_exact(2 * SECTOR).enumerate().map(|(slot, cells)| read_slot(&keys, slot, cells));
         let states = Mutex::new(states.collect());
-        Ok(Self { file, keys, states, on_failure })
+        Ok(Self { file: Box::new(file), keys, states, on_failure })
+    }
+
+    /// The same counters on another disk.
+    #[cfg(test)]
+    pub(crate) fn on(self, file: Box<dyn CellFile>) -> Self {
+        Self { file, ..self }
     }
 
     /// The slot's last durable content.
@@ -96,7 +127,7 @@ impl Counters {
         let sequence = state.sequence + 1;
         let cell = encode_cell(&self.keys, slot, sequence, binding, value);
         let at = (slot * 2 + usize::from(sequence % 2 == 1)) * SECTOR;
-        let written = self.file.write_all_at(&cell, at as u64).and_then(|()| self.file.sync_data());
+        let written = self.file.write_all_at(&cell, at as u64).and_then(|()| self.file.sync());
         if written.is_err() {
             (self.on_failure)("failed to write a login counter: stopping");
             return Err(StoreError::Failed);
