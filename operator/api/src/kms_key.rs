@@ -79,6 +79,11 @@ pub struct MaterialIntent {
     /// Idempotency id of the generate command.
     #[schemars(length(min = 1, max = 64))]
     pub op_id: String,
+    /// AWS `HsmId` of the one HSM that generates. The others only ever get copies: if two generated, the one that was
+    /// away for a while would come back with other material under the same key id (INV-19).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 24))]
+    pub hsm_id: Option<String>,
 }
 
 /// Automatic rotation (default key store only).

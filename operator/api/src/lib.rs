@@ -13,6 +13,7 @@
 
 // KubeSchema derives the schema from a hidden copy of the type, inside a function, and keeps `pub` on the copy.
 #![expect(unreachable_pub, reason = "emitted by #[derive(KubeSchema)]")]
+#![expect(clippy::duplicated_attributes, reason = "every printcolumn(..) of a kind has its own type_ and priority")]
 
 pub mod cloud_hsm_cluster;
 pub mod connection_status;

@@ -1,0 +1,7 @@
+//! KMS keys: which state is shown, which operation a state allows, how material comes to exist.
+
+mod operation;
+mod state;
+
+pub use operation::{KeyOperation, permit};
+pub use state::{BaseState, KeyState};
