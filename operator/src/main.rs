@@ -1,2 +1,5 @@
-//! operator
-fn main() {}
+//! The binary `keystore-operator`; everything is in the library.
+
+fn main() -> anyhow::Result<()> {
+    operator::main()
+}

@@ -4,6 +4,7 @@
 //! (one patch per reconcile). Its module exposes `run(context, shutdown)`. Only the holder of the Lease runs them.
 
 pub mod claim;
+pub mod certificate;
 pub mod conditions;
 pub mod context;
 pub mod custom_key_store;
@@ -15,6 +16,28 @@ pub mod kms_alias;
 pub mod kms_key;
 pub mod leader;
 pub mod metrics;
+pub mod random;
 pub mod report;
+pub mod ring;
 pub mod secrets;
 pub mod write;
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+
+/// Runs every controller until `stop`, and until what was under way then has ended.
+///
+/// # Panics
+/// When a controller panics: the process must not go on as the leader with one of them missing.
+pub async fn run(context: Arc<Context>, stop: CancellationToken) {
+    let mut controllers = JoinSet::new();
+    controllers.spawn(certificate::run(context.clone(), stop.clone()));
+    controllers.spawn(keystore_account::run(context.clone(), stop.clone()));
+    controllers.spawn(kms_access_key::run(context.clone(), stop.clone()));
+    controllers.spawn(kms_alias::run(context.clone(), stop.clone()));
+    controllers.join_all().await;
+}

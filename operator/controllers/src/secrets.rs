@@ -54,6 +54,14 @@ pub struct StoredSecret {
     labels: BTreeMap<String, String>,
 }
 
+#[cfg(test)]
+impl StoredSecret {
+    /// A Secret as if it had been read, for the tests of other modules.
+    pub(crate) fn for_tests(data: SecretData) -> Self {
+        Self { data, uid: "uid".into(), resource_version: "1".into(), labels: BTreeMap::new() }
+    }
+}
+
 /// Failure to read or write a Secret. Holds names, never values.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -138,17 +146,31 @@ impl SecretStore {
         labels: &[(&str, &str)],
         data: SecretData,
     ) -> Result<StoredSecret, SecretError> {
+        match self.create(namespace, name, labels, data).await {
+            Err(SecretError::Write(error)) if error.is_conflict() => {}
+            other => other?,
+        }
+        let gone = || SecretError::Vanished { namespace: namespace.into(), name: name.into() };
+        self.read(namespace, name).await?.ok_or_else(gone)
+    }
+
+    /// Creates the Secret.
+    ///
+    /// # Errors
+    /// [`WriteError::Conflict`] inside [`SecretError::Write`] when one of this name exists.
+    pub async fn create(
+        &self,
+        namespace: &str,
+        name: &str,
+        labels: &[(&str, &str)],
+        data: SecretData,
+    ) -> Result<(), SecretError> {
         let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let mut secret = secret(name, labels, data);
         let written = self.writes.create(&self.api(namespace), &secret).await;
         wipe(&mut secret);
-        match written {
-            Ok(mut echoed) => wipe(&mut echoed),
-            Err(error) if error.is_conflict() => {}
-            Err(error) => return Err(error.into()),
-        }
-        let gone = || SecretError::Vanished { namespace: namespace.into(), name: name.into() };
-        self.read(namespace, name).await?.ok_or_else(gone)
+        wipe(&mut written?);
+        Ok(())
     }
 
     /// Replaces the entries of exactly the version that was read, then reads it back. Labels stay.

@@ -1,0 +1,34 @@
+//! `keystore-operator`: one binary, one subcommand per role. Wiring only; see `--help`.
+//!
+//! A library besides the binary so that the test bench can run the very same wiring with a witness of its effects.
+
+mod admin;
+mod cli;
+mod run;
+mod telemetry;
+
+use anyhow::Context;
+use clap::Parser;
+
+/// Reads flags and environment and runs one subcommand to its end.
+///
+/// # Errors
+/// What the subcommand could not do; see its `--help`.
+pub fn main() -> anyhow::Result<()> {
+    let cli = cli::Cli::parse();
+    // The one crypto provider of every TLS connection of this process; a second one in the graph would be an error in Cargo.lock.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        anyhow::bail!("failed to install the crypto provider: another one is installed already");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the asynchronous runtime")?;
+    match cli.command {
+        cli::Command::Crds(options) => run::crds::run(&options),
+        cli::Command::Controllers(options) => {
+            telemetry::start(&options.log);
+            runtime.block_on(run::controllers::run(*options))
+        }
+    }
+}
