@@ -1,1 +1,34 @@
-//! kms-gateway
+//! The AWS-compatible endpoint: KMS in JSON 1.1, STS in the query protocol, over HTTPS with Signature Version 4.
+//!
+//! A request passes `server` (TLS, limits) → `router` (`sigv4`, then `target`) → `operation` (with `index`, `authorize`,
+//! `crypto`, `control`) → `audit` → reply. [`Gateway`] is that path without sockets and without Kubernetes; the
+//! `cluster` module connects it to Kubernetes.
+
+pub mod authorize;
+pub mod control;
+pub mod crypto;
+pub mod index;
+pub mod sigv4;
+
+mod arn;
+mod caller;
+mod error;
+mod gateway;
+mod key_reference;
+mod metrics;
+mod operation;
+mod router;
+mod server;
+mod service;
+mod sts;
+mod target;
+mod validation;
+mod wire;
+
+pub use error::{ApiError, ErrorCode};
+pub use gateway::{Gateway, Parts};
+pub use metrics::Metrics;
+pub use router::WholeRequest;
+pub use server::{CertificateError, ServingCertificate, serve};
+pub use service::Service;
+pub use target::Operation;

@@ -1,0 +1,51 @@
+//! An authenticated caller: the access key that signed, its tenant and its account.
+
+use std::sync::Arc;
+
+use audit::UserIdentity;
+
+use crate::arn;
+use crate::error::{ApiError, ErrorCode};
+use crate::index::{Account, Index, Tenant};
+use crate::sigv4::Credential;
+
+/// Who signed the request.
+pub(crate) struct Caller {
+    pub(crate) credential: Arc<Credential>,
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) account: Arc<Account>,
+}
+
+impl Caller {
+    /// The caller behind a verified credential.
+    ///
+    /// # Errors
+    /// As for an unknown access key, when the key's namespace has no account (any more).
+    pub(crate) fn new(credential: Arc<Credential>, index: &Index) -> Result<Self, ApiError> {
+        let tenant = index.tenant(&credential.namespace);
+        let account = tenant.as_ref().and_then(|tenant| tenant.account());
+        let (Some(tenant), Some(account)) = (tenant, account) else {
+            return Err(ApiError::new(
+                ErrorCode::UnrecognizedClient,
+                "The security token included in the request is invalid.",
+            ));
+        };
+        Ok(Self { credential, tenant, account })
+    }
+
+    /// `arn:aws:iam::<account>:user/<access key name>`.
+    pub(crate) fn arn(&self) -> String {
+        arn::user(&self.account.id, &self.credential)
+    }
+
+    /// The caller in audit records.
+    pub(crate) fn identity(&self) -> UserIdentity {
+        UserIdentity::User {
+            principal_id: self.credential.uid.to_string(),
+            arn: self.arn(),
+            account_id: self.account.id.clone(),
+            access_key_id: self.credential.access_key_id.to_string(),
+            user_name: self.credential.user_name.to_string(),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The gateway as a value: what it knows, what it may call, and nothing about sockets or Kubernetes.
+
+use std::sync::Arc;
+
+use audit::Sink;
+
+use crate::authorize::{Authorization, Authorizer};
+use crate::control::ControlPlane;
+use crate::crypto::ConnectedStores;
+use crate::index::Index;
+use crate::metrics::Metrics;
+
+/// What a gateway is made of. Everything outside of this crate comes in as a trait, so that a test or a bench can run
+/// the whole request path in one process.
+pub struct Parts {
+    /// Access keys, keys, aliases, stores.
+    pub index: Arc<Index>,
+    /// The HSMs.
+    pub stores: Arc<dyn ConnectedStores>,
+    /// Writes to Kubernetes.
+    pub control: Arc<dyn ControlPlane>,
+    /// Who may do what.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// Where records go.
+    pub audit: Arc<dyn Sink>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// AWS Region of the endpoint.
+    pub region: String,
+}
+
+/// Answers requests of the AWS API.
+pub struct Gateway {
+    pub(crate) index: Arc<Index>,
+    pub(crate) stores: Arc<dyn ConnectedStores>,
+    pub(crate) control: Arc<dyn ControlPlane>,
+    pub(crate) authorization: Authorization,
+    pub(crate) audit: Arc<dyn Sink>,
+    pub(crate) metrics: Metrics,
+    pub(crate) region: String,
+}
+
+impl Gateway {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { index, stores, control, authorizer, audit, metrics, region } = parts;
+        Self { index, stores, control, authorization: Authorization::new(authorizer), audit, metrics, region }
+    }
+
+    /// Forgets authorisation decisions that nobody has asked for in a day.
+    pub fn forget_old_decisions(&self) {
+        self.authorization.forget_old();
+    }
+}

@@ -1,0 +1,74 @@
+//! Which headers a signature must cover, and that none of them can be read in two ways.
+
+use http::HeaderMap;
+
+use super::{Authorization, Refusal};
+use crate::service::Service;
+
+/// The value of a header that must occur exactly once and be printable ASCII; `absent` when it does not occur.
+pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str, absent: Refusal) -> Result<&'a str, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().ok_or(absent)?;
+    if values.next().is_some() {
+        return Err(Refusal::DuplicateHeader);
+    }
+    printable(value.as_bytes())
+}
+
+/// The bytes as text, if they are printable ASCII and spaces only.
+pub(super) fn printable(value: &[u8]) -> Result<&str, Refusal> {
+    match std::str::from_utf8(value) {
+        Ok(text) if text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) => Ok(text),
+        _ => Err(Refusal::HeaderNotAscii),
+    }
+}
+
+/// Checks that everything with a meaning for us is signed, and occurs once.
+///
+/// Security: an unsigned `x-amz-target` would let an attacker turn a signed DescribeKey into another operation; an
+/// unsigned `x-amz-*` of any name is refused, because a later feature may give it a meaning.
+pub(super) fn check_coverage(
+    headers: &HeaderMap,
+    authorization: &Authorization<'_>,
+    service: Service,
+) -> Result<(), Refusal> {
+    if headers.contains_key("x-amz-security-token") {
+        return Err(Refusal::UnexpectedSessionToken);
+    }
+    let required =
+        ["host", "x-amz-date"].into_iter().chain(service.names_operation_in_header().then_some("x-amz-target"));
+    for name in required {
+        if !authorization.covers(name) {
+            return Err(Refusal::UnsignedHeader);
+        }
+    }
+    for name in headers.keys() {
+        let name = name.as_str();
+        if !is_security_relevant(name) {
+            continue;
+        }
+        if headers.get_all(name).iter().nth(1).is_some() {
+            return Err(Refusal::DuplicateHeader);
+        }
+        if name != "authorization" && !authorization.covers(name) {
+            return Err(Refusal::UnsignedHeader);
+        }
+    }
+    Ok(())
+}
+
+fn is_security_relevant(name: &str) -> bool {
+    matches!(name, "authorization" | "host" | "content-type") || name.starts_with("x-amz-")
+}
+
+/// Checks a declared body hash, if there is one, against the computed hash. The signature uses the computed one anyway.
+pub(super) fn check_declared_hash(headers: &HeaderMap, body_hash: &[u8]) -> Result<(), Refusal> {
+    let Some(declared) = headers.get("x-amz-content-sha256") else {
+        return Ok(());
+    };
+    let declared = printable(declared.as_bytes())?;
+    if declared == "UNSIGNED-PAYLOAD" || declared.starts_with("STREAMING-") {
+        return Err(Refusal::UnsignedPayload);
+    }
+    if declared == hex::encode(body_hash) { Ok(()) } else { Err(Refusal::PayloadHash) }
+}

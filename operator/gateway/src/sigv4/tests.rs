@@ -1,0 +1,7 @@
+//! The verifier against an independent signer (the AWS SDK's own), and every clause of INV-66 broken on purpose.
+
+mod must_reject;
+mod mutants;
+mod oracle;
+mod time_window;
+mod vectors;
