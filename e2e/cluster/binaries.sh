@@ -32,7 +32,7 @@ folder_of() { # folder_of NAME: where NAME of these versions lives, built or not
   helm) echo "$cache/bin/helm-$(key "$helm")" ;;
   coredns) echo "$cache/bin/coredns-$(key "$coredns")" ;;
   local-path-provisioner) echo "$cache/bin/local-path-provisioner-$(key "$local_path_provisioner")" ;;
-  all) echo "$cache/bin/all-$(key "$(for each in "${parts[@]}"; do folder_of "$each"; done)")" ;;
+  all) echo "$cache/bin/all-$(key "$(for each in "${parts[@]}"; do basename "$(folder_of "$each")"; done)")" ;;
   esac
 }
 parts=(kubernetes kind helm coredns local-path-provisioner)

@@ -23,22 +23,24 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 official=kindest/node:v1.34.8@sha256:02722c2dedddcfc00febf5d27fbeb9b7b2c14294c82109ff4a85d89ac9ba3256
 config=$here/../../deploy/kind/kind.yaml
 clusters=$run/clusters
+users_docker_host=${DOCKER_HOST-}
 export KIND_EXPERIMENTAL_PROVIDER=docker # kind would also look for podman
 
 # --- which Docker daemon
 
 choose_docker() {
+  use_system
   case ${CLUSTER_DOCKER-} in
-  system) docker info >/dev/null 2>&1 || fail "CLUSTER_DOCKER=system, but \"docker info\" fails"; daemon=system ;;
+  system) docker info >/dev/null 2>&1 || fail "CLUSTER_DOCKER=system, but \"docker info\" fails" ;;
   private) start_private ;;
   '')
-    if "$here/docker.sh" status; then start_private
-    elif docker info >/dev/null 2>&1; then daemon=system
+    if "$here/docker.sh" status; then use_private
+    elif docker info >/dev/null 2>&1; then say "using the Docker daemon of this machine (CLUSTER_DOCKER=private runs one of our own)"
     else
       say "no Docker daemon answers: using a private one (CLUSTER_DOCKER=system forbids that)"
       "$here/packages.sh" docker
       # Debian starts the daemon of a package that it installs, where there is an init system.
-      if docker info >/dev/null 2>&1; then daemon=system; else start_private; fi
+      docker info >/dev/null 2>&1 || start_private
     fi
     ;;
   *) fail "CLUSTER_DOCKER is \"$CLUSTER_DOCKER\"; it may be system, private or unset" ;;
@@ -46,8 +48,23 @@ choose_docker() {
 }
 start_private() {
   "$here/packages.sh" docker
+  "$here/docker.sh" status || forget_private_clusters
   "$here/docker.sh" up
   use_private
+}
+# A private daemon that ended (the machine restarted, somebody killed it) took its clusters with it.
+forget_private_clusters() {
+  local each
+  for each in "$clusters"/*/daemon; do
+    if [ -e "$each" ] && [ "$(cat "$each")" = private ]; then
+      say "forgetting cluster $(basename "${each%/daemon}"), which ended with its Docker daemon"
+      rm -rf "${each%/daemon}"
+    fi
+  done
+}
+use_system() {
+  daemon=system
+  if [ -n "$users_docker_host" ]; then export DOCKER_HOST=$users_docker_host; else unset DOCKER_HOST; fi
 }
 use_private() { daemon=private; eval "$("$here/docker.sh" env)"; }
 
@@ -58,7 +75,7 @@ use_docker_of() {
     use_private
     "$here/docker.sh" status
   else
-    daemon=system
+    use_system
   fi
 }
 
@@ -100,7 +117,13 @@ up() {
   local name=$1 state=$clusters/$1
   [[ $name =~ ^[a-z0-9][a-z0-9-]{0,30}$ ]] || fail "\"$name\" is no name for a cluster: lower-case letters, digits, dashes"
   mkdir -p "$clusters"
-  if use_docker_of "$name" && exists "$name"; then reuse "$name"; else create "$name"; fi
+  if use_docker_of "$name" && exists "$name"; then
+    if [ -e "$state/complete" ]; then reuse "$name"; else
+      say "cluster $name was left half made; starting again"
+      delete "$name"
+      create "$name"
+    fi
+  else create "$name"; fi
   say "cluster $name is ready: export KUBECONFIG=$state/kubeconfig"
 }
 
@@ -129,7 +152,7 @@ create() {
   echo "$daemon" >"$state/daemon"
   key "$(cat "$config")" >"$state/config"
   say "creating cluster $name with $daemon Docker and $image"
-  if ! "$kind" create cluster --name "$name" --config "$config" --image "$image" --kubeconfig "$state/kubeconfig" --retain >"$state/kind.log" 2>&1 9>&-; then
+  if ! "$kind" create cluster --name "$name" --config "$config" --image "$image" --kubeconfig "$state/kubeconfig" --retain >"$state/kind.log" 2>&1; then
     "$kind" export logs "$state/logs" --name "$name" >/dev/null 2>&1 || true
     "$kind" delete cluster --name "$name" --kubeconfig "$state/kubeconfig" >/dev/null 2>&1 || true
     tail -n 30 "$state/kind.log" >&2
@@ -137,6 +160,7 @@ create() {
   fi
   say "nodes are started; waiting until they and the cluster's own pods are ready"
   wait_ready "$name" 180 || { kubectl_in "$name" get nodes,pods -A -o wide >&2; fail "cluster $name did not become ready within 180 s; it is left for you to look at: export KUBECONFIG=$state/kubeconfig"; }
+  touch "$state/complete"
 }
 
 wait_ready() { # wait_ready NAME SECONDS: API, all four nodes, DNS, volume provisioner
@@ -151,8 +175,8 @@ wait_ready() { # wait_ready NAME SECONDS: API, all four nodes, DNS, volume provi
 
 # In somebody else's daemon, write down what is ours to remove at the end.
 remember_system() {
-  [ "$daemon" = system ] && [ ! -e "$run/added" ] || return 0
-  mkdir -p "$run"
+  if [ "$daemon" != system ] || [ -e "$run/added" ]; then return; fi
+  local each
   {
     docker network inspect kind >/dev/null 2>&1 || echo "network kind"
     for each in $official "$("$here/node-image.sh" name)"; do
@@ -163,14 +187,21 @@ remember_system() {
 
 # --- down
 
+delete() {
+  local paused
+  say "deleting cluster $1"
+  paused=$(docker ps --filter "label=io.x-k8s.kind.cluster=$1" --filter status=paused --format '{{.Names}}')
+  # shellcheck disable=SC2086  # a list of words
+  if [ -n "$paused" ]; then docker unpause $paused >/dev/null; fi
+  remove_nodes "$1" && return
+  if [ "$daemon" = private ]; then "$here/docker.sh" thaw; fi
+  remove_nodes "$1" || say "some nodes of $1 could not be deleted: $(tail -n 1 "$clusters/$1/delete.log")"
+}
+remove_nodes() { "$("$here/binaries.sh" kind)/kind" delete cluster --name "$1" --kubeconfig "$clusters/$1/kubeconfig" >"$clusters/$1/delete.log" 2>&1; }
+
 down() {
   local name=$1
-  if use_docker_of "$name"; then
-    if exists "$name" || [ -n "$(nodes_of "$name")" ]; then
-      say "deleting cluster $name"
-      "$("$here/binaries.sh" kind)/kind" delete cluster --name "$name" --kubeconfig "$clusters/$name/kubeconfig" >/dev/null 2>&1 9>&-
-    fi
-  fi
+  if use_docker_of "$name" && [ -n "$(nodes_of "$name")" ]; then delete "$name"; fi
   rm -rf "${clusters:?}/$name"
   if ! compgen -G "$clusters/*/daemon" >/dev/null; then clean_daemons; fi
 }
@@ -179,7 +210,7 @@ clean_daemons() {
   local kind_of name
   "$here/docker.sh" down
   if [ -e "$run/added" ]; then
-    unset DOCKER_HOST
+    use_system
     while read -r kind_of name; do docker "$kind_of" rm "$name" >/dev/null 2>&1 || true; done <"$run/added"
   fi
   rm -rf "$run"

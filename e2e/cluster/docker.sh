@@ -5,9 +5,10 @@
 #   docker.sh down     stop it, delete its containers, images and data, and put the machine back as it was before "up"
 #   docker.sh env      print the line to source: export DOCKER_HOST=...
 #   docker.sh status   exit 0 when it runs
+#   docker.sh thaw     let every frozen process in its containers go on, so that it can be ended
 #
 # Everything it owns can be told from what others own: data under $KEYSTORE_CACHE/run/docker, addresses in 10.213.0.0/16,
-# control groups under /keystore-docker. "up" writes down the state that a Docker daemon or a kubelet changes (forwarding, iptables
+# control groups under /keystore-docker-*. "up" writes down the state that a Docker daemon or a kubelet changes (forwarding, iptables
 # chains, kernel settings), once, and "down" restores it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -19,16 +20,19 @@ state=$run/docker
 before=$state/before
 addresses=10.213.0.0/16
 address_prefix=10.213.
-cgroup=keystore-docker
+# One per cache, because "down" ends every process in it.
+cgroup=keystore-docker-$(key "$state")
 # What dockerd and containerd make outside the folders they are given, parents last.
 droppings=(/etc/docker/key.json /etc/docker /run/docker/plugins /run/docker /run/containerd/s /run/containerd)
 export DOCKER_HOST=unix://$state/docker.sock
+# Where the processes beside the containers listen; they clean up themselves unless they are killed.
+shims=/run/containerd/s
 # Set by dockerd (forwarding), by the kubelets (vm, kernel) or by systemd in the nodes (fs); no namespace keeps them in a container.
 settings=(net/ipv4/ip_forward net/ipv6/conf/default/forwarding net/ipv6/conf/all/forwarding
   net/bridge/bridge-nf-call-iptables net/bridge/bridge-nf-call-ip6tables net/core/default_qdisc
   vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes
   kernel/sysrq kernel/core_uses_pid kernel/core_pattern kernel/pid_max
-  fs/file-max fs/nr_open fs/protected_fifos fs/protected_hardlinks fs/protected_regular fs/protected_symlinks)
+  fs/inotify/max_user_instances fs/inotify/max_user_watches fs/file-max fs/nr_open fs/protected_fifos fs/protected_hardlinks fs/protected_regular fs/protected_symlinks)
 
 # daemon: the process id of our dockerd. A pid file may outlive its process and the number be given to another, hence the look at what
 # the process is.
@@ -41,7 +45,7 @@ answers() { docker version >/dev/null 2>&1; }
 
 up() {
   if daemon >/dev/null && answers; then return; fi
-  [ "$(id -u)" = 0 ] || fail "a private Docker daemon needs root; start a Docker daemon yourself, or run this as root"
+  [ "$(id -u)" = 0 ] || fail "a private Docker daemon needs root: run this as root, or start a Docker daemon that this user may use"
   # Unix socket names end at 107 characters, and the longest one here is below exec/.
   [ ${#state} -le 60 ] || fail "the path $state is too long for the daemon's sockets; set KEYSTORE_CACHE to a shorter one"
   clean_up
@@ -55,7 +59,7 @@ up() {
 # Two daemons in one network namespace would empty each other's iptables chains.
 refuse_second_daemon() {
   local exe pid
-  for exe in /proc/[0-9]*/exe; do
+  for exe in $(daemons_of_docker); do
     [[ $(readlink "$exe" 2>/dev/null) == */dockerd* ]] || continue
     pid=${exe//[!0-9]/}
     [ "$(readlink "/proc/$pid/ns/net")" != "$(readlink /proc/self/ns/net)" ] ||
@@ -72,6 +76,7 @@ write_down_state() {
   # Without "-t", because that option would make the table, which is then here for good.
   for each in filter nat; do iptables-save | sed -n "/^\*$each\$/,/^COMMIT/p" >"$before/iptables.$each"; done
   for each in "${droppings[@]}"; do [ -e "$each" ] || echo "$each"; done >"$before/droppings"
+  { ls "$shims" 2>/dev/null || true; } >"$before/shims"
   cat /proc/sys/kernel/random/boot_id >"$before/boot"
 }
 
@@ -100,17 +105,24 @@ may_raise_limits() { # CAP_SYS_RESOURCE is bit 24 of the bounding set
   (((0x$bounding >> 24 & 1) == 1))
 }
 
+raise() { if [ "$(cat "/proc/sys/$1")" -lt "$2" ]; then echo "$2" >"/proc/sys/$1"; fi; }
+
 start_daemon() {
-  local runtime=()
-  may_raise_limits || runtime=(--add-runtime "keystore=$state/runc" --default-runtime=keystore)
+  local extra=()
+  may_raise_limits || extra=(--add-runtime "keystore=$state/runc" --default-runtime=keystore)
+  # Docker 20.10 lowers its own oom score unless told not to, which needs the same capability; newer ones do not know the option.
+  if dockerd --help 2>&1 | grep -q -- --oom-score-adjust; then extra+=(--oom-score-adjust=0); fi
   # Its own configuration file, so that one in /etc/docker has no say. No default bridge: kind makes its own network. Forwarding is on
   # before the daemon looks, or it would also set the FORWARD policy to DROP.
   echo '{}' >"$state/daemon.json"
   echo 1 >/proc/sys/net/ipv4/ip_forward
+  # The usual 128 are used up by the eight nodes of two clusters; a kubelet then ends with "inotify_init: too many open files".
+  raise fs/inotify/max_user_instances 1024
+  raise fs/inotify/max_user_watches 524288
   # setsid, because a caller that kills its process group would take the cluster with it. 9>&-: not to inherit the lock.
   setsid dockerd --config-file "$state/daemon.json" --data-root "$state/data" --exec-root "$state/exec" "--pidfile=$state/dockerd.pid" \
     -H "$DOCKER_HOST" --bridge=none --default-address-pool "base=$addresses,size=24" --cgroup-parent "/$cgroup" \
-    --exec-opt native.cgroupdriver=cgroupfs --oom-score-adjust=0 --userland-proxy=false "${runtime[@]}" \
+    --exec-opt native.cgroupdriver=cgroupfs --userland-proxy=false "${extra[@]}" \
     </dev/null >"$state/dockerd.log" 2>&1 9>&- &
   local try
   for ((try = 0; try < 150; try++)); do
@@ -145,6 +157,7 @@ clean_up() {
 stop_daemon() {
   local pid try
   pid=$(daemon) || return 0
+  thaw
   docker ps -aq 2>/dev/null | xargs -r timeout 60 docker rm -fv >/dev/null 2>&1 || true
   kill "$pid" 2>/dev/null || true
   for ((try = 0; try < 200; try++)); do
@@ -154,12 +167,24 @@ stop_daemon() {
   kill -9 "$pid" 2>/dev/null || true
 }
 
+# A frozen process ignores even SIGKILL until it is thawed. "docker pause" freezes, and runc does for a moment when it starts a container.
+thaw() {
+  local each
+  find /sys/fs/cgroup -path "*/$cgroup/*" \( -name freezer.state -o -name cgroup.freeze \) 2>/dev/null | while read -r each; do
+    case $each in
+    *freezer.state) echo THAWED ;;
+    *) echo 0 ;;
+    esac >"$each" 2>/dev/null || true
+  done
+}
+
 # After a kill -9 of dockerd its containers live on: their processes are in our control group, their shims name our folder.
 kill_leftovers() {
   local try pids
   for ((try = 0; try < 50; try++)); do
     pids=$(leftovers | sort -un)
     [ -n "$pids" ] || return 0
+    thaw
     # shellcheck disable=SC2086  # a list of numbers
     kill -9 $pids 2>/dev/null || true
     sleep 0.1
@@ -169,12 +194,11 @@ kill_leftovers() {
 leftovers() {
   find /sys/fs/cgroup -path "*/$cgroup/*" -name cgroup.procs -exec cat {} + 2>/dev/null || true
   local exe
-  for exe in /proc/[0-9]*/exe; do
-    case $(readlink "$exe" 2>/dev/null) in
-    */dockerd* | */containerd*) if tr '\0' '\n' <"${exe%/exe}/cmdline" 2>/dev/null | grep -qF -- "$state/"; then echo "${exe//[!0-9]/}"; fi ;;
-    esac
+  for exe in $(daemons_of_docker); do
+    if tr '\0' '\n' <"${exe%/exe}/cmdline" 2>/dev/null | grep -qF -- "$state/"; then echo "${exe//[!0-9]/}"; fi
   done
 }
+daemons_of_docker() { find /proc/[0-9]*/exe -maxdepth 0 \( -lname '*/dockerd*' -o -lname '*/containerd*' \) 2>/dev/null || true; }
 
 remove_mounts() {
   local try mounts
@@ -243,6 +267,9 @@ restore_settings() {
 
 remove_droppings() {
   local each
+  { ls "$shims" 2>/dev/null || true; } | { grep -vxFf "$before/shims" 2>/dev/null || true; } | while read -r each; do
+    if ! grep -qF "$shims/$each" /proc/net/unix; then rm -f "$shims/$each"; fi
+  done
   while read -r each; do
     if [ -d "$each" ]; then rmdir "$each" 2>/dev/null || true; else rm -f "$each"; fi
   done < <(cat "$before/droppings" 2>/dev/null)
@@ -252,6 +279,7 @@ case ${1-} in
 up | down) locked docker "$1" ;;
 env) echo "export DOCKER_HOST=$DOCKER_HOST" ;;
 status) daemon >/dev/null && answers ;;
+thaw) thaw ;;
 -h | --help) usage ;;
 *) usage >&2; exit 2 ;;
 esac

@@ -26,7 +26,7 @@ packages=systemd,systemd-sysv,dbus,conntrack,iptables,nftables,iproute2,ethtool,
 packages+=,ca-certificates,jq,procps,socat,containerd,runc,containernetworking-plugins,hostname,netbase
 base=$cache/image/debian-$(key "$packages").tar
 tools=$("$here/binaries.sh" folder all)
-version=$(key "$(cat "$here/node-image.sh" "$here/mkimage.py" "$here"/node/*)" "$tools" "$base")
+version=$(key "$(cat "$here/node-image.sh" "$here/mkimage.py" "$here"/node/*)" "${tools##*/}" "${base##*/}")
 image=$own/kind-node:$kubernetes-$version
 archive=$cache/image/node-$version.tar
 
