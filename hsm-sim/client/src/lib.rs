@@ -15,6 +15,7 @@ mod session;
 pub use command::OpId;
 pub use endpoint::HsmEndpoint;
 pub use error::HsmError;
+pub use hsm_protocol::labels::{KMS_USER, OFFICER};
 pub use hsm_protocol::{ClientRole, KeyId, ReturnCode};
 pub use pool::{Pool, PoolError};
 pub use provisioning::ProvisioningSession;

@@ -48,7 +48,8 @@ pub(super) fn public_key_der(certificate: &str) -> Result<Vec<u8>, PkiError> {
     Ok(parse(&der)?.public_key().raw.to_vec())
 }
 
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+/// SHA-256, as every fingerprint here is one.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     out

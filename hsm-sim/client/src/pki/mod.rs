@@ -15,11 +15,11 @@ mod server_certificate;
 
 pub use authority::CertificateAuthority;
 pub use hsm_protocol::ClientRole;
-pub use inspect::{certificate_fingerprint, expiry, public_key_fingerprint};
+pub use inspect::{certificate_fingerprint, expiry, public_key_fingerprint, sha256};
 pub use membership::{Member, SignedStatement, roster_body};
 pub use private_key::PrivateKeyPem;
 
-pub(crate) use inspect::{certificate_pem, sha256};
+pub(crate) use inspect::certificate_pem;
 
 use std::time::{Duration, SystemTime};
 

@@ -1,0 +1,359 @@
+//! Tests of the decision: the order of a whole initialisation, what a lost volume leads to, and where automation stops.
+
+use super::*;
+use crate::observed::ObservedUsers;
+use crate::plan::{ClusterPlan, PlannedPod, PodAddresses, Recorded, RecordedHsm};
+use hsm_client::command::{UserInfo, UserType};
+use hsm_client::pki::{CertificateAuthority, certificate_fingerprint, roster_body, sha256};
+use hsm_client::provisioning::VolumeIdentity;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+const CLUSTER: &str = "cluster-aaaaaaaaaaaaaaaa";
+
+/// Any certificate will do: the decision looks at fingerprints only.
+fn certificate() -> String {
+    static CERTIFICATE: OnceLock<String> = OnceLock::new();
+    let make = || CertificateAuthority::generate_operator(CLUSTER, SystemTime::now()).expect("generates").certificate;
+    CERTIFICATE.get_or_init(make).clone()
+}
+
+fn fingerprint() -> [u8; 32] {
+    certificate_fingerprint(&certificate()).expect("reads")
+}
+
+fn user(user_type: UserType) -> UserInfo {
+    UserInfo { user_type, epoch: 1, failures: 0, locked: false, foreign_sessions: 0, last_op_id: vec![] }
+}
+
+/// A make-believe cluster: `apply` does to the facts what performing a step does to the world.
+struct World {
+    observed: Observed,
+    serial: u8,
+}
+
+impl World {
+    fn new() -> Self {
+        let pod = |index: u8, zone: &str| {
+            let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 1000 + u16::from(index)));
+            PlannedPod {
+                pod_name: format!("{CLUSTER}-{index}"),
+                availability_zone: Some(zone.into()),
+                addresses: Some(PodAddresses { client: at, provisioning: at, peer: at.to_string() }),
+            }
+        };
+        // The lowest zone is not that of the first pod.
+        let pods = vec![pod(0, "local-1c"), pod(1, "local-1a"), pod(2, "local-1b")];
+        let plan = ClusterPlan { cluster_id: CLUSTER.into(), pods, recorded: Recorded::default() };
+        let mut world = Self {
+            observed: Observed { hsms: vec![], plan, secrets: BTreeSet::new(), certified_pods: BTreeSet::new() },
+            serial: 0,
+        };
+        world.observed.hsms = world
+            .observed
+            .plan
+            .pods
+            .iter()
+            .map(|pod| ObservedHsm { pod: pod.clone(), volume: None, users: None, trouble: None })
+            .collect();
+        for index in 0..3 {
+            world.insert_empty_volume(index);
+        }
+        world
+    }
+
+    fn insert_empty_volume(&mut self, index: usize) {
+        self.serial += 1;
+        let volume = VolumeIdentity {
+            state: HsmState::Blank,
+            identity_fingerprint: [self.serial; 32],
+            host_certificate_fingerprint: [0; 32],
+            hsm_id: None,
+            cluster_id: None,
+            availability_zone: None,
+            incarnation: 1,
+            cluster_certificate: None,
+            roster_version: 0,
+            roster_digest: vec![],
+        };
+        let hsm = &mut self.observed.hsms[index];
+        (hsm.volume, hsm.users) = (Some(volume), None);
+    }
+
+    fn volume(&mut self, pod: &str) -> &mut VolumeIdentity {
+        let hsm = self.observed.hsms.iter_mut().find(|hsm| hsm.pod.pod_name == pod).expect("planned");
+        hsm.volume.as_mut().expect("reachable")
+    }
+
+    fn users(&mut self, pod: &str) -> &mut Option<ObservedUsers> {
+        &mut self.observed.hsms.iter_mut().find(|hsm| hsm.pod.pod_name == pod).expect("planned").users
+    }
+
+    fn kmsuser_exists(&self) -> bool {
+        self.observed.hsms.iter().any(|hsm| hsm.users.as_ref().is_some_and(|users| users.kmsuser.is_some()))
+    }
+
+    fn apply(&mut self, step: &Step) {
+        match step {
+            Step::MakeOperatorAuthority => drop(self.observed.secrets.insert(SecretName::OperatorAuthority)),
+            Step::CertifyPods => {
+                self.observed.secrets.insert(SecretName::Pods);
+                let names = self.observed.plan.pods.iter().map(|pod| pod.pod_name.clone());
+                self.observed.certified_pods = names.collect();
+            }
+            Step::MakeSealingShare => drop(self.observed.secrets.insert(SecretName::SealingShare)),
+            Step::MakeCustomerAuthority => drop(self.observed.secrets.insert(SecretName::CustomerAuthority)),
+            Step::MakeOfficer => drop(self.observed.secrets.insert(SecretName::Officer)),
+            Step::MakeControllersClient => drop(self.observed.secrets.insert(SecretName::ControllersClient)),
+            Step::MakeRing => drop(self.observed.secrets.insert(SecretName::Ring)),
+            Step::RecordIntent(intent) => {
+                self.observed.plan.recorded.initialization_intent = Some(intent.clone());
+            }
+            Step::RecordClusterCertificate { fingerprint } => {
+                self.observed.plan.recorded.cluster_certificate_fingerprint = Some(*fingerprint);
+            }
+            Step::Assign { pod } => {
+                let planned = self.observed.plan.pods.iter().find(|planned| planned.pod_name == *pod);
+                let zone = planned.expect("planned").availability_zone.clone();
+                self.serial += 1;
+                let hsm_id = format!("hsm-{}", self.serial);
+                let volume = self.volume(pod);
+                volume.state = HsmState::Assigned;
+                volume.hsm_id = Some(hsm_id);
+                volume.cluster_id = Some(CLUSTER.into());
+                volume.availability_zone = zone;
+            }
+            Step::Initialize { pod } => {
+                let volume = self.volume(pod);
+                volume.state = HsmState::Initialized;
+                volume.cluster_certificate = Some(certificate());
+            }
+            Step::Activate { pod } => {
+                self.volume(pod).state = HsmState::Active;
+                *self.users(pod) = Some(ObservedUsers { officer: Some(user(UserType::Co)), kmsuser: None });
+            }
+            Step::CreateKmsUser { pod } => {
+                self.users(pod).as_mut().expect("active").kmsuser = Some(user(UserType::Cu));
+            }
+            Step::SendRoster(due) => {
+                let digest = sha256(&roster_body(CLUSTER, due.version, &due.members)).to_vec();
+                for pod in &due.pods {
+                    let volume = self.volume(pod);
+                    assert!(due.version > volume.roster_version, "versions only rise");
+                    (volume.roster_version, volume.roster_digest) = (due.version, digest.clone());
+                }
+            }
+            Step::Join { pod } => {
+                assert!(self.kmsuser_exists(), "the snapshot has to carry kmsuser");
+                let volume = self.volume(pod);
+                assert!(volume.roster_version > 0, "a joiner has to know its peers");
+                volume.state = HsmState::Active;
+                volume.cluster_certificate = Some(certificate());
+                let kmsuser = Some(user(UserType::Cu));
+                *self.users(pod) = Some(ObservedUsers { officer: Some(user(UserType::Co)), kmsuser });
+            }
+            Step::Wait(_) | Step::Blocked(_) | Step::Done => panic!("nothing to apply: {step:?}"),
+        }
+    }
+
+    /// Applies steps until there is nothing to do; returns them.
+    fn run(&mut self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        loop {
+            let step = next_step(&self.observed);
+            if matches!(step, Step::Wait(_) | Step::Blocked(_) | Step::Done) {
+                steps.push(step);
+                return steps;
+            }
+            self.apply(&step);
+            steps.push(step);
+            assert!(steps.len() < 60, "does not end: {steps:?}");
+        }
+    }
+}
+
+fn is_initialize(step: &Step) -> bool {
+    matches!(step, Step::Initialize { .. })
+}
+
+#[test]
+fn a_blank_cluster_becomes_active_in_the_documented_order() {
+    let mut world = World::new();
+    let mut phases = vec![phase(&world.observed)];
+    loop {
+        let step = next_step(&world.observed);
+        if step == Step::Done {
+            break;
+        }
+        world.apply(&step);
+        phases.push(phase(&world.observed));
+    }
+    assert!(phases.is_sorted(), "{phases:?}");
+    phases.dedup();
+    let all =
+        [Phase::CreateInProgress, Phase::Uninitialized, Phase::InitializeInProgress, Phase::Initialized, Phase::Active];
+    assert_eq!(phases, all);
+}
+
+/// D18: exactly one HSM is initialised, in the lowest zone; the others only ever join.
+#[test]
+fn only_the_hsm_in_the_lowest_zone_is_initialised() {
+    let steps = World::new().run();
+    let initialized: Vec<_> = steps.iter().filter(|step| is_initialize(step)).collect();
+    assert_eq!(initialized, [&Step::Initialize { pod: format!("{CLUSTER}-1") }]);
+    assert_eq!(steps.last(), Some(&Step::Done));
+}
+
+#[test]
+fn passwords_are_kept_before_an_hsm_learns_them() {
+    let steps = World::new().run();
+    let at = |wanted: fn(&Step) -> bool| steps.iter().position(wanted).expect("happens");
+    assert!(at(|step| *step == Step::MakeOfficer) < at(is_initialize));
+    assert!(at(|step| matches!(step, Step::RecordIntent(_))) < at(is_initialize));
+    let create = at(|step| matches!(step, Step::CreateKmsUser { .. }));
+    assert!(at(|step| *step == Step::MakeRing) < create);
+    assert!(create < at(|step| matches!(step, Step::Join { .. })));
+}
+
+#[test]
+fn nothing_is_chosen_while_a_pod_has_no_node() {
+    let mut world = World::new();
+    world.observed.hsms[1].pod.availability_zone = None;
+    world.observed.hsms[1].volume = None;
+    let steps = world.run();
+    assert!(!steps.iter().any(|step| matches!(step, Step::RecordIntent(_))));
+    assert_eq!(steps.last(), Some(&Step::Wait(Waiting::Pods(vec![format!("{CLUSTER}-1")]))));
+}
+
+/// INV-08: an emptied member joins again under a new id; nothing is initialised again.
+#[test]
+fn a_member_with_a_new_volume_joins_again_under_a_new_id() {
+    let mut world = World::new();
+    world.run();
+    for index in 0..3 {
+        let before = world.observed.hsms[index].volume.clone().expect("reachable");
+        world.insert_empty_volume(index);
+        let steps = world.run();
+        assert!(!steps.iter().any(is_initialize));
+        assert_eq!(steps.last(), Some(&Step::Done));
+        let after = world.observed.hsms[index].volume.clone().expect("reachable");
+        assert_ne!(after.hsm_id, before.hsm_id);
+        assert_eq!(after.state, HsmState::Active);
+    }
+}
+
+#[test]
+fn a_cluster_whose_volumes_are_all_empty_is_never_initialised_again() {
+    let mut world = World::new();
+    world.run();
+    for index in 0..3 {
+        world.insert_empty_volume(index);
+    }
+    let steps = world.run();
+    assert!(!steps.iter().any(is_initialize));
+    assert_eq!(steps.last(), Some(&Step::Blocked(Blocked::Emptied)));
+}
+
+/// The chosen HSM may have been initialised before its volume went: nobody can know.
+#[test]
+fn when_the_chosen_hsm_loses_its_volume_before_the_fingerprint_is_recorded_a_person_decides() {
+    let mut world = World::new();
+    while !matches!(next_step(&world.observed), Step::Initialize { .. }) {
+        let step = next_step(&world.observed);
+        world.apply(&step);
+    }
+    world.insert_empty_volume(1);
+    assert_eq!(world.run().last(), Some(&Step::Blocked(Blocked::Emptied)));
+    world.observed.hsms[1].volume = None;
+    let waiting = Step::Wait(Waiting::Pods(vec![format!("{CLUSTER}-1")]));
+    assert_eq!(next_step(&world.observed), waiting, "while it is silent it may still come back");
+}
+
+/// The reply of Initialize was lost: the volume shows that it happened.
+#[test]
+fn an_initialisation_whose_reply_was_lost_is_found_and_not_repeated() {
+    let mut world = World::new();
+    loop {
+        let step = next_step(&world.observed);
+        world.apply(&step);
+        if is_initialize(&step) {
+            break;
+        }
+    }
+    assert_eq!(next_step(&world.observed), Step::RecordClusterCertificate { fingerprint: fingerprint() });
+}
+
+#[test]
+fn a_member_that_is_down_stays_in_the_roster() {
+    let mut world = World::new();
+    world.run();
+    world.observed.plan.recorded.hsms = world
+        .observed
+        .members()
+        .into_iter()
+        .zip(&world.observed.plan.pods)
+        .map(|(member, _)| {
+            let holder =
+                world.observed.hsms.iter().find(|hsm| {
+                    hsm.volume.as_ref().is_some_and(|volume| volume.hsm_id.as_ref() == Some(&member.hsm_id))
+                });
+            RecordedHsm {
+                pod_name: holder.expect("is planned").pod.pod_name.clone(),
+                hsm_id: member.hsm_id,
+                availability_zone: member.availability_zone,
+                identity_fingerprint: member.identity_fingerprint,
+                peer_address: member.peer_address,
+            }
+        })
+        .collect();
+    let before = world.observed.members();
+    world.observed.hsms[2].volume = None;
+    assert_eq!(world.observed.members(), before);
+    assert_eq!(world.observed.roster_due(), None);
+}
+
+/// Spec 2.7: `USER_NOT_FOUND` has to be possible. On one HSM only, a missing user is a gap to close.
+#[test]
+fn kmsuser_is_restored_where_it_is_missing_but_not_after_its_owner_deleted_it_everywhere() {
+    let mut world = World::new();
+    world.run();
+    let pod = format!("{CLUSTER}-2");
+    world.users(&pod).as_mut().expect("active").kmsuser = None;
+    assert_eq!(next_step(&world.observed), Step::CreateKmsUser { pod });
+    for hsm in &mut world.observed.hsms {
+        hsm.users.as_mut().expect("active").kmsuser = None;
+    }
+    assert_eq!(next_step(&world.observed), Step::Done);
+}
+
+#[test]
+fn a_lost_secret_stops_automation_instead_of_being_replaced() {
+    for name in [SecretName::OperatorAuthority, SecretName::SealingShare, SecretName::CustomerAuthority] {
+        let mut world = World::new();
+        world.run();
+        world.observed.secrets.remove(&name);
+        assert_eq!(next_step(&world.observed), Step::Blocked(Blocked::SecretLost(name)));
+    }
+}
+
+#[test]
+fn a_volume_of_another_cluster_zone_or_lineage_stops_automation() {
+    let mut finished = World::new();
+    finished.run();
+    let pod = format!("{CLUSTER}-0");
+    let changes: [fn(&mut VolumeIdentity); 3] = [
+        |volume| volume.cluster_id = Some("cluster-bbbbbbbbbbbbbbbb".into()),
+        |volume| volume.availability_zone = Some("local-1x".into()),
+        |volume| {
+            let other = CertificateAuthority::generate_operator("other", SystemTime::now());
+            volume.cluster_certificate = Some(other.expect("generates").certificate);
+        },
+    ];
+    for change in changes {
+        let mut world = World { observed: finished.observed.clone(), serial: finished.serial };
+        change(world.volume(&pod));
+        assert!(matches!(next_step(&world.observed), Step::Blocked(_)));
+    }
+}
