@@ -1,5 +1,7 @@
 //! KMS keys: which state is shown, which operation a state allows, how material comes to exist.
 
+pub mod creation;
+pub mod deletion;
 mod operation;
 mod state;
 
