@@ -169,6 +169,17 @@ impl Installation {
         kubectl(&self.plane.admin_kubeconfig(), arguments, None)
     }
 
+    /// The ends of all logs, for the message of a failed wait.
+    #[must_use]
+    pub fn last_words(&self) -> String {
+        let controllers = self.controllers.iter().map(|(number, process)| {
+            format!("controllers {number}:\n{}", crate::process::tail(process.log(), 25))
+        });
+        let gateway = self.gateway.iter().map(|process| format!("gateway:\n{}", crate::process::tail(process.log(), 15)));
+        let pods = self.pods.names().into_iter().map(|pod| format!("{pod}:\n{}", self.pods.log(&pod)));
+        controllers.chain(gateway).chain(pods).collect::<Vec<_>>().join("\n")
+    }
+
     async fn command(
         &self,
         program: &Path,
@@ -203,7 +214,8 @@ fn program_of(environment: &[(&str, &str)]) -> Result<PathBuf> {
     ours(if crashes { "controllers-that-crash" } else { "keystore-operator" })
 }
 
-/// What `helm template` makes of the chart with its default values.
+/// What `helm template` makes of the chart with its default values. The release is in `default`, as `make demo` installs it: the chart makes
+/// its own namespaces, but not the release's.
 ///
 /// # Errors
 /// When helm fails.
@@ -211,7 +223,6 @@ pub fn render_chart() -> Result<String> {
     let output = Command::new(kubernetes("helm")?)
         .args(["template", RELEASE])
         .arg(checkout().join("charts/keystore-operator"))
-        .args(["--namespace", SYSTEM_NAMESPACE])
         .output()
         .context("failed to start helm")?;
     if !output.status.success() {
