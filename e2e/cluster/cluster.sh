@@ -23,7 +23,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 official=kindest/node:v1.34.8@sha256:02722c2dedddcfc00febf5d27fbeb9b7b2c14294c82109ff4a85d89ac9ba3256
 config=$here/../../deploy/kind/kind.yaml
 clusters=$run/clusters
+# What the caller has set, unless it is what "cluster.sh env" told them: that daemon is ours and may have ended.
 users_docker_host=${DOCKER_HOST-}
+if [ "$users_docker_host" = "unix://$run/docker/docker.sock" ]; then users_docker_host=; fi
 export KIND_EXPERIMENTAL_PROVIDER=docker # kind would also look for podman
 
 # --- which Docker daemon

@@ -7,11 +7,16 @@
 //! This crate may import every other crate of the workspace except the simulator, and nothing imports it.
 
 pub mod binaries;
+pub mod cluster;
 pub mod control_plane;
+pub mod crash;
+pub mod hsm;
 pub mod installation;
 pub mod loopback;
 pub mod pods;
 pub mod process;
+pub mod quickstart;
+pub mod ring;
 pub mod scenario;
 pub mod sdk;
 pub mod wait;

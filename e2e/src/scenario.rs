@@ -176,3 +176,43 @@ fn summary(status: &Value) -> String {
     let text = status.to_string();
     text.chars().take(1500).collect()
 }
+
+/// Repeats a call until it succeeds: an answer may lag behind a state that the API server already shows (CKS-14).
+///
+/// # Errors
+/// When it is still refused after half a minute.
+pub async fn eventually_ok(sdk: &mut crate::sdk::Sdk, operation: &str, parameters: &Value) -> Result<Value> {
+    until(&format!("{operation} to succeed"), Duration::from_secs(30), || {
+        let answer = sdk.kms(operation, parameters);
+        async {
+            Ok(match answer? {
+                crate::sdk::Answer::Ok(value) => Look::Done(value),
+                refused => Look::NotYet(format!("{refused:?}")),
+            })
+        }
+    })
+    .await
+}
+
+/// Manifests of a Secret with a `kmsuser` password and of the tenant's consent that the controllers read it (D10).
+#[must_use]
+pub fn password_secret(namespace: &str, name: &str, password: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: Secret
+metadata: {{name: {name}, namespace: {namespace}}}
+stringData: {{password: {password}}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: read-{name}, namespace: {namespace}}}
+rules: [{{apiGroups: [''], resources: [secrets], resourceNames: [{name}], verbs: [get]}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: read-{name}, namespace: {namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: read-{name}}}
+subjects: [{{kind: ServiceAccount, name: keystore-operator, namespace: keystore-system}}]
+"
+    )
+}

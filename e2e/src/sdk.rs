@@ -10,10 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::binaries::checkout;
-
-/// Folder of the Python environment with boto3 and the AWS CLI, as `e2e/aws/install.sh` prints it.
-pub const ENVIRONMENT_VARIABLE: &str = "KEYSTORE_AWS_VENV";
+use crate::binaries::{checkout, kubernetes};
 
 /// Where the gateway is and who calls: the usual `AWS_*` variables.
 #[derive(Clone, Debug)]
@@ -202,8 +199,8 @@ pub fn bytes_of(answer: &Value, member: &str) -> Result<Vec<u8>> {
     Ok(STANDARD.decode(text)?)
 }
 
+/// `aws` is found as the other programs are; the Python with boto3 lies beside it.
 fn program(name: &str) -> Result<PathBuf> {
-    let folder = std::env::var(ENVIRONMENT_VARIABLE)
-        .with_context(|| format!("${ENVIRONMENT_VARIABLE} is not set: `e2e/aws/install.sh` installs and prints it"))?;
-    Ok(PathBuf::from(folder).join("bin").join(name))
+    let aws = kubernetes("aws").context("`e2e/demo/aws-cli.sh` installs the AWS CLI and prints its folder")?;
+    Ok(aws.with_file_name(name))
 }

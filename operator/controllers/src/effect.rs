@@ -1,10 +1,10 @@
-//! Every place where a controller changes the world outside its own memory, by name, and the hook that can stop the process there.
+//! Every place where a controller changes the world outside its own memory, by name, and the hook through which a test can stop the process there.
 //!
 //! Recovery after a crash is a property of each single effect (INV-21, INV-22): the tests kill the leader before an effect, after the effect was
 //! done but before its answer was seen (a lost reply, INV-23), and after the answer. For that every effect must have a name and pass one point.
-//! The hook exists only with the cargo feature `crash-points`; without it [`at`] is the effect itself.
+//! Without an installed [`Witness`] [`at`] is the effect itself.
 
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, sync::OnceLock};
 
 macro_rules! sites {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
@@ -16,7 +16,7 @@ macro_rules! sites {
             /// Every site, in the order in which a store and a key come to life.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The name used in `KEYSTORE_CRASH_AT`.
+            /// The name that a crash plan uses.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
@@ -98,121 +98,32 @@ impl fmt::Display for Site {
     }
 }
 
-/// Performs one effect under its name. With the feature `crash-points`, and `KEYSTORE_CRASH_AT` naming this site, the process aborts at the
-/// wanted moment; otherwise this is `effect.await`.
-pub async fn at<T>(site: Site, effect: impl Future<Output = T>) -> T {
-    #[cfg(feature = "crash-points")]
-    crash::before(site);
-    let outcome = effect.await;
-    #[cfg(feature = "crash-points")]
-    crash::done(site);
-    #[cfg(not(feature = "crash-points"))]
-    let _ = site;
-    outcome
+/// Sees every effect from both sides. The product installs none; the tests' leader installs one that ends the process (see `e2e`).
+pub trait Witness: Send + Sync {
+    /// The effect is about to be performed.
+    fn before(&self, site: Site);
+    /// The effect was performed; its answer has not been used yet.
+    fn done(&self, site: Site);
 }
 
-#[cfg(feature = "crash-points")]
-mod crash {
-    //! `KEYSTORE_CRASH_AT=site[:before|lost-reply|after][:n]`: abort at the n-th (default first) passage of a site.
+/// One per process, because a crash is. A cargo feature instead would be switched on for the product too as soon as both are built together.
+static WITNESS: OnceLock<Box<dyn Witness>> = OnceLock::new();
 
-    use super::Site;
-    use std::{
-        str::FromStr,
-        sync::{
-            OnceLock,
-            atomic::{AtomicU32, Ordering},
-        },
-        time::Duration,
-    };
+/// Installs the process's witness. A second one is ignored: the first was there when effects began.
+pub fn install_witness(witness: Box<dyn Witness>) {
+    let _second = WITNESS.set(witness);
+}
 
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub(super) enum Moment {
-        Before,
-        LostReply,
-        After,
+/// Performs one effect under its name.
+pub async fn at<T>(site: Site, effect: impl Future<Output = T>) -> T {
+    if let Some(witness) = WITNESS.get() {
+        witness.before(site);
     }
-
-    #[derive(Debug, PartialEq, Eq)]
-    pub(super) struct Plan {
-        pub(super) site: Site,
-        pub(super) moment: Moment,
-        pub(super) passage: u32,
+    let outcome = effect.await;
+    if let Some(witness) = WITNESS.get() {
+        witness.done(site);
     }
-
-    /// How long a caller may use an answer before the process dies at the moment `after`: enough to start its next step.
-    const AFTER: Duration = Duration::from_millis(20);
-
-    static PASSAGES: AtomicU32 = AtomicU32::new(0);
-
-    fn plan() -> Option<&'static Plan> {
-        static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
-        PLAN.get_or_init(|| std::env::var("KEYSTORE_CRASH_AT").ok().and_then(|text| text.parse().ok())).as_ref()
-    }
-
-    pub(super) fn before(site: Site) {
-        let Some(plan) = plan().filter(|plan| plan.site == site) else { return };
-        let passage = PASSAGES.fetch_add(1, Ordering::SeqCst) + 1;
-        if plan.moment == Moment::Before && passage == plan.passage {
-            die(plan);
-        }
-    }
-
-    pub(super) fn done(site: Site) {
-        let Some(plan) = plan().filter(|plan| plan.site == site) else { return };
-        if PASSAGES.load(Ordering::SeqCst) != plan.passage {
-            return;
-        }
-        match plan.moment {
-            Moment::Before => {}
-            Moment::LostReply => die(plan),
-            Moment::After => {
-                std::thread::spawn(move || {
-                    std::thread::sleep(AFTER);
-                    die(plan);
-                });
-            }
-        }
-    }
-
-    fn die(plan: &Plan) {
-        eprintln!("crash point reached: {plan:?}");
-        std::process::abort();
-    }
-
-    impl FromStr for Plan {
-        type Err = ();
-
-        fn from_str(text: &str) -> Result<Self, ()> {
-            let mut parts = text.split(':');
-            let name = parts.next().ok_or(())?;
-            let site = Site::ALL.iter().copied().find(|site| site.name() == name).ok_or(())?;
-            let moment = match parts.next() {
-                None | Some("before") => Moment::Before,
-                Some("lost-reply") => Moment::LostReply,
-                Some("after") => Moment::After,
-                Some(_) => return Err(()),
-            };
-            let passage = parts.next().map_or(Ok(1), str::parse).map_err(|_| ())?;
-            if parts.next().is_some() { Err(()) } else { Ok(Self { site, moment, passage }) }
-        }
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn a_plan_names_a_site_a_moment_and_a_passage() {
-            let plan = |text: &str| text.parse::<Plan>();
-            let want = |moment, passage| Ok(Plan { site: Site::KeyGenerate, moment, passage });
-            assert_eq!(plan("key.generate"), want(Moment::Before, 1));
-            assert_eq!(plan("key.generate:lost-reply"), want(Moment::LostReply, 1));
-            assert_eq!(plan("key.generate:after:3"), want(Moment::After, 3));
-            for wrong in ["", "key.unknown", "key.generate:later", "key.generate:after:x", "key.generate:after:1:2"] {
-                assert_eq!(plan(wrong), Err(()), "{wrong}");
-            }
-        }
-    }
+    outcome
 }
 
 #[cfg(test)]

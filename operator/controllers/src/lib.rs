@@ -5,6 +5,7 @@
 
 pub mod claim;
 pub mod certificate;
+pub mod cloud_hsm_cluster;
 pub mod conditions;
 pub mod context;
 pub mod custom_key_store;
@@ -36,6 +37,7 @@ use crate::context::Context;
 pub async fn run(context: Arc<Context>, stop: CancellationToken) {
     let mut controllers = JoinSet::new();
     controllers.spawn(certificate::run(context.clone(), stop.clone()));
+    controllers.spawn(cloud_hsm_cluster::run(context.clone(), stop.clone()));
     controllers.spawn(keystore_account::run(context.clone(), stop.clone()));
     controllers.spawn(kms_access_key::run(context.clone(), stop.clone()));
     controllers.spawn(kms_alias::run(context.clone(), stop.clone()));

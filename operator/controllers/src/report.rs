@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
 use kube::{Resource, ResourceExt};
+use operator_api::field_manager;
 use tracing::Instrument;
 
 use crate::context::Context;
@@ -55,12 +56,12 @@ impl Controller {
     #[must_use]
     pub const fn field_manager(self) -> &'static str {
         match self {
-            Self::CloudHsmCluster => "keystore-operator/cloud-hsm-cluster",
-            Self::CustomKeyStore => "keystore-operator/custom-key-store",
-            Self::KmsKey => "keystore-operator/kms-key",
-            Self::KmsAlias => "keystore-operator/kms-alias",
-            Self::KmsAccessKey => "keystore-operator/kms-access-key",
-            Self::KeystoreAccount => "keystore-operator/keystore-account",
+            Self::CloudHsmCluster => field_manager::CLOUD_HSM_CLUSTER,
+            Self::CustomKeyStore => field_manager::CUSTOM_KEY_STORE,
+            Self::KmsKey => field_manager::KMS_KEY,
+            Self::KmsAlias => field_manager::KMS_ALIAS,
+            Self::KmsAccessKey => field_manager::KMS_ACCESS_KEY,
+            Self::KeystoreAccount => field_manager::KEYSTORE_ACCOUNT,
             Self::Certificate => "keystore-operator/certificate",
         }
     }

@@ -8,6 +8,7 @@ use std::fmt::Debug;
 
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
+use operator_api::field_manager;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -129,6 +130,43 @@ impl Writes {
         api.patch_status(&name, &params, &Patch::Apply(body))
             .await
             .map_err(|e| failed::<K>("write status of", &name, e))
+    }
+
+    /// Like [`Self::apply_status`], but only on exactly the version of `object` that was read: for a status that is a state machine's
+    /// memory, which a deposed leader must not turn back (P5).
+    ///
+    /// # Errors
+    /// [`WriteError::Conflict`] when the object has changed since.
+    pub async fn apply_status_exactly<K: Object>(
+        &self,
+        api: &Api<K>,
+        object: &K,
+        status: &impl Serialize,
+    ) -> Result<K, WriteError> {
+        self.leader.check()?;
+        let name = object.name_any();
+        let body = serde_json::json!({
+            "apiVersion": K::api_version(&()), "kind": K::kind(&()),
+            "metadata": { "name": name, "uid": object.uid(), "resourceVersion": object.resource_version() },
+            "status": status,
+        });
+        let params = PatchParams::apply(self.manager).force();
+        api.patch_status(&name, &params, &Patch::Apply(body))
+            .await
+            .map_err(|e| failed::<K>("write status of", &name, e))
+    }
+
+    /// Writes set-once identity into the spec (D2), as the field manager that no manifest and no status shares.
+    ///
+    /// # Errors
+    /// [`WriteError::Conflict`] when the object has changed since it was read.
+    pub async fn set_once<K: Object>(
+        &self,
+        api: &Api<K>,
+        object: &K,
+        patch: serde_json::Value,
+    ) -> Result<K, WriteError> {
+        Self { manager: field_manager::IDENTITY, ..self.clone() }.patch(api, object, patch).await
     }
 
     /// JSON merge patch that succeeds only on exactly the version of `object` that was read: for set-once fields and finalizers.

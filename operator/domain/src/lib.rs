@@ -15,6 +15,7 @@ pub mod encryption_context;
 pub mod identifier;
 pub mod key;
 pub mod refusal;
+pub mod rotation;
 pub mod timestamp;
 
 pub use encryption_context::{EncryptionContext, EncryptionContextTooLarge};

@@ -1,1 +1,163 @@
-//! The controller of `CustomKeyStore`.
+//! The controller of `CustomKeyStore`: accepts it, connects and disconnects it as AWS documents, keeps it connected (spec section 2).
+//!
+//! observe → accept (claims, identity) → what does the owner want next? → the work of that → one status per step. The state machine itself is
+//! `operator_domain::connection`; here is what its words mean on the HSMs and in the API server.
+
+mod accept;
+mod connect;
+mod connections;
+mod delegates;
+mod dial;
+mod disconnect;
+mod error;
+mod failure;
+mod identity;
+mod keep;
+mod members;
+mod observe;
+mod remove;
+mod state;
+mod status;
+mod transition;
+mod validate;
+
+pub use connections::{Connections, LoggedIn};
+pub use error::StoreError;
+pub use members::{Member, members};
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use futures::{StreamExt, future, stream};
+use kube::{
+    Api, ResourceExt,
+    runtime::{Controller as Runtime, controller::Action, reflector::ObjectRef, watcher},
+};
+use operator_api::{CloudHsmCluster, CustomKeyStore, KmsKey, labels};
+use operator_domain::connection::{
+    ConnectionState, Event,
+    wish::{Todo, decide},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    context::Context,
+    effect::{self, Site},
+    keystore_account,
+    report::{self, Controller},
+};
+use observe::Observed;
+use status::Findings;
+
+/// How soon a store is looked at again whose HSMs are not all in service.
+const PENDING: Duration = Duration::from_secs(3);
+/// How soon an unconfirmed disconnect is gone on with.
+const UNCONFIRMED: Duration = Duration::from_secs(15);
+
+/// Runs until `shutdown`; finishes the reconciles under way.
+pub async fn run(context: Arc<Context>, shutdown: CancellationToken) {
+    let runtime = Runtime::new(Api::<CustomKeyStore>::all(context.client.clone()), watcher::Config::default());
+    let (of_cluster, clusters) = (runtime.store(), Api::<CloudHsmCluster>::all(context.client.clone()));
+    let keys = Api::<KmsKey>::all(context.client.clone());
+    runtime
+        .watches(clusters, watcher::Config::default(), move |cluster: CloudHsmCluster| {
+            let (namespace, name) = (cluster.namespace(), cluster.name_any());
+            let uses = move |store: &&Arc<CustomKeyStore>| {
+                store.namespace() == namespace && store.spec.cloud_hsm_cluster_ref.name == name
+            };
+            of_cluster.state().iter().filter(uses).map(|store| ObjectRef::from_obj(&**store)).collect::<Vec<_>>()
+        })
+        .watches(keys, watcher::Config::default(), |key: KmsKey| {
+            let store = key.spec.custom_key_store_ref.as_ref().map(|reference| ObjectRef::new(&reference.name));
+            store.map(|store| store.within(&key.namespace().unwrap_or_default()))
+        })
+        .reconcile_on(endings(&context))
+        .graceful_shutdown_on(shutdown.cancelled_owned())
+        .run(reconcile, |_, error, _| match *error {}, context)
+        .for_each(|_| future::ready(()))
+        .await;
+}
+
+/// Stores of which a session has ended: an HSM restarted, or the network broke.
+fn endings(context: &Context) -> impl futures::Stream<Item = ObjectRef<CustomKeyStore>> + Send + 'static {
+    match context.connections.endings() {
+        Some(endings) => stream::unfold(endings, |mut endings| async {
+            let ended = endings.recv().await?;
+            Some((ended, endings))
+        })
+        .boxed(),
+        None => stream::pending().boxed(),
+    }
+}
+
+async fn reconcile(store: Arc<CustomKeyStore>, context: Arc<Context>) -> Result<Action, Infallible> {
+    let work = Box::pin(work(&store, &context));
+    report::reconcile(&context, Controller::CustomKeyStore, &*store, work).await
+}
+
+async fn work(cached: &CustomKeyStore, context: &Context) -> Result<Action, StoreError> {
+    // INV-71: a connect cannot be taken back, so everything starts from quorum reads.
+    let Some(store) = observe::store(context, cached).await? else { return Ok(Action::await_change()) };
+    let deleted = store.metadata.deletion_timestamp.is_some();
+    if deleted && !store.finalizers().iter().any(|finalizer| finalizer == labels::STORE_FINALIZER) {
+        return Ok(Action::await_change());
+    }
+    let cluster = observe::cluster(context, &store).await?;
+    let mut observed = Observed { store, cluster };
+    let mut findings = Findings::default();
+    if !deleted {
+        keystore_account::account_of(context, &observed.store.namespace().unwrap_or_default()).await?;
+        let api = Api::<CustomKeyStore>::namespaced(context.client.clone(), &observed.store.namespace().unwrap_or_default());
+        let writes = context.writes(Controller::CustomKeyStore);
+        let with_finalizer = writes.add_finalizer(&api, &observed.store, labels::STORE_FINALIZER);
+        observed.store = effect::at(Site::Finalizer, with_finalizer).await?;
+        findings.not_accepted = accept::accept(context, &mut observed).await?;
+    }
+    advance(context, observed, findings).await
+}
+
+/// One move of the connection, as the core decides it.
+async fn advance(context: &Context, observed: Observed, findings: Findings) -> Result<Action, StoreError> {
+    let now = state::stored(&observed.store).unwrap_or_default();
+    let todo = decide(&now, &state::wish(&observed.store)).todo;
+    match (todo, now) {
+        (Todo::Raise(Event::Connect), _) => transition::connect(context, observed, findings).await,
+        (Todo::Raise(_), _) => transition::disconnect(context, observed, findings).await,
+        (Todo::Continue, ConnectionState::Connecting { .. }) => transition::connecting(context, observed).await,
+        (Todo::Continue, _) => transition::disconnecting(context, observed.store, findings).await,
+        (Todo::Rest, ConnectionState::Disconnected) => at_rest(context, observed.store, findings).await,
+        (Todo::Rest, ConnectionState::Connected) => connected(context, observed, findings).await,
+        (Todo::Rest, _) => {
+            let status = status::unmoved(context, &observed.store);
+            status::write(context, &observed.store, status, &findings).await?;
+            Ok(Action::requeue(context.settings.resync))
+        }
+    }
+}
+
+async fn connected(context: &Context, observed: Observed, mut findings: Findings) -> Result<Action, StoreError> {
+    let kept = keep::keep(context, &observed.store, observed.cluster.as_ref()).await;
+    findings.credentials_pending = kept.as_ref().map(Clone::clone).unwrap_or_default();
+    let status = status::unmoved(context, &observed.store);
+    status::write(context, &observed.store, status, &findings).await?;
+    let pending = !kept?.is_empty();
+    Ok(Action::requeue(if pending { PENDING } else { context.settings.resync }))
+}
+
+/// DISCONNECTED: finish what an HSM that was away missed, and let a deleted store go.
+async fn at_rest(context: &Context, store: CustomKeyStore, mut findings: Findings) -> Result<Action, StoreError> {
+    if status::is_unconfirmed(&store) {
+        findings.unconfirmed = disconnect::drop_everywhere(context, &store).await?;
+    }
+    if store.metadata.deletion_timestamp.is_some() {
+        findings.deletion_waits = remove::obstacle(context, &store).await?;
+        if findings.deletion_waits.is_none() {
+            remove::remove(context, &store).await?;
+            return Ok(Action::await_change());
+        }
+    }
+    let waiting = !findings.unconfirmed.is_empty() || findings.deletion_waits.is_some();
+    let refused = findings.not_accepted.is_some();
+    let status = status::unmoved(context, &store);
+    status::write(context, &store, status, &findings).await?;
+    Ok(Action::requeue(if waiting || refused { UNCONFIRMED } else { context.settings.resync }))
+}

@@ -11,11 +11,11 @@ use kube::{
 };
 use operator_api::{ClaimPurpose, KeystoreAccount, KeystoreAccountSpec, KeystoreClaimSpec};
 
-use super::mint;
 use crate::{
     claim::{self, ClaimError},
     context::Context,
     effect::{self, Site},
+    random::{self, NoRandomness},
     report::{Controller, Failure, Retry},
     write::WriteError,
 };
@@ -42,9 +42,9 @@ pub enum AccountError {
         /// The claim that holds it.
         claim: String,
     },
-    /// See [`mint::NoRandomness`].
+    /// See [`NoRandomness`].
     #[error(transparent)]
-    NoRandomness(#[from] mint::NoRandomness),
+    NoRandomness(#[from] NoRandomness),
 }
 
 impl Failure for AccountError {
@@ -105,7 +105,7 @@ pub(super) fn oldest(accounts: Vec<KeystoreAccount>) -> Option<KeystoreAccount> 
 
 async fn make(context: &Context, api: &Api<KeystoreAccount>, namespace: &str) -> Result<String, AccountError> {
     let name = claim::account_name(namespace);
-    let proposed = mint::account_id()?;
+    let proposed = (100_000_000_000 + u64::from_be_bytes(*random::bytes()?) % 900_000_000_000).to_string();
     let wanted = KeystoreClaimSpec {
         purpose: ClaimPurpose::AccountNamespace,
         value: proposed.clone(),

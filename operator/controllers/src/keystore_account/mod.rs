@@ -4,7 +4,6 @@
 //! gets its account from the watch here. The status of an account says whether it is the one that counts.
 
 mod account;
-mod mint;
 
 pub use account::{AccountError, Accounts, account_of};
 

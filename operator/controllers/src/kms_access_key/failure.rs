@@ -2,12 +2,12 @@
 
 use crate::{
     keystore_account::AccountError,
+    random::NoRandomness,
     report::{Failure, Retry},
     secrets::SecretError,
     write::WriteError,
 };
 
-use super::mint::NoRandomness;
 
 /// Why an access key is not ready.
 #[derive(Debug, thiserror::Error)]

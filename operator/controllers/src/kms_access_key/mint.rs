@@ -3,8 +3,9 @@
 //! The id is not a secret: it is written to the object before anything else, so that a crash leaves at most one key (P2's idea again). The secret
 //! exists only in the gateway's Secret and in the tenant's copy of it (INV-55).
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
+
+use crate::random::{self, NoRandomness};
 
 /// Alphabet of AWS access key ids: RFC 4648 base32.
 const ID_ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -15,18 +16,12 @@ const ID_LENGTH: usize = 16;
 /// Characters of a secret: 240 bits.
 const SECRET_LENGTH: usize = 40;
 
-/// The operating system gave no randomness.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to draw random bytes")]
-pub struct NoRandomness;
-
 /// A new access key id: `AKIA` and 16 characters of base32.
 ///
 /// # Errors
 /// When the operating system gives no randomness.
 pub(super) fn access_key_id() -> Result<String, NoRandomness> {
-    let mut random = [0u8; ID_LENGTH];
-    SystemRandom::new().fill(&mut random).map_err(|_| NoRandomness)?;
+    let random = random::bytes::<ID_LENGTH>()?;
     let tail = random.iter().map(|byte| char::from(ID_ALPHABET[usize::from(byte % 32)]));
     Ok("AKIA".chars().chain(tail).collect())
 }
@@ -36,8 +31,7 @@ pub(super) fn access_key_id() -> Result<String, NoRandomness> {
 /// # Errors
 /// When the operating system gives no randomness.
 pub(super) fn secret_access_key() -> Result<Zeroizing<String>, NoRandomness> {
-    let mut random = Zeroizing::new([0u8; SECRET_LENGTH]);
-    SystemRandom::new().fill(random.as_mut_slice()).map_err(|_| NoRandomness)?;
+    let random = random::bytes::<SECRET_LENGTH>()?;
     let mut secret = Zeroizing::new(String::with_capacity(SECRET_LENGTH));
     for byte in random.iter() {
         secret.push(char::from(SECRET_ALPHABET[usize::from(byte % 64)]));

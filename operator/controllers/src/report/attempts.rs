@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Controller;
 
 /// Which object of which controller: the uid, because a new object under an old name starts afresh.
-pub(super) type Key = (Controller, String);
+pub(crate) type Key = (Controller, String);
 
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
@@ -18,7 +18,7 @@ pub struct Attempts(Arc<Mutex<HashMap<Key, u32>>>);
 
 impl Attempts {
     /// Counts a failure; returns the pause before the next try: 1 s, 2 s, 4 s … at most one minute (`INV-76`).
-    pub(super) fn failed(&self, key: Key) -> Duration {
+    pub(crate) fn failed(&self, key: Key) -> Duration {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(key).or_insert(0);
         *count = count.saturating_add(1);
@@ -26,7 +26,7 @@ impl Attempts {
     }
 
     /// Forgets the failures of an object.
-    pub(super) fn succeeded(&self, key: &Key) {
+    pub(crate) fn succeeded(&self, key: &Key) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }
