@@ -6,7 +6,7 @@
 //!
 //! Enums match exhaustively: a new state or event must be decided everywhere before it compiles.
 
-#![deny(clippy::wildcard_enum_match_arm)]
+#![deny(clippy::wildcard_enum_match_arm, clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod authorization;
 pub mod cluster;

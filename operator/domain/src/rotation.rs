@@ -6,7 +6,7 @@
 mod plan;
 mod ring;
 
-pub use plan::{Credential, Forward, HsmCredential, Rotation, RotationStep, bring_forward, next_step};
+pub use plan::{Credential, Forward, HsmCredential, Rotation, RotationStep, Supplied, bring_forward, next_step};
 pub use ring::{EntryState, InvalidRing, Ring, RingEntry};
 
 #[cfg(test)]

@@ -26,11 +26,22 @@ pub struct Rotation<'a> {
     pub ring: &'a Ring,
     /// The HSMs that can be reached.
     pub hsms: &'a [HsmCredential],
-    /// The owner supplied a password that no connect has used yet.
-    pub supplied: bool,
+    /// What the owner supplied.
+    pub supplied: Supplied,
     /// The epoch that this connect has marked active, if it has. Lost in a crash, which costs one more rotation and
     /// nothing else.
     pub completed: Option<u64>,
+}
+
+/// The password in the owner's Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Supplied {
+    /// There is none.
+    Nothing,
+    /// A connect has used it before.
+    Used,
+    /// No connect has used it yet, so it overrides the ring for this attempt.
+    New,
 }
 
 /// Where the password for a login comes from.
@@ -127,17 +138,25 @@ fn next_epoch(ring: &Ring, hsms: &[&HsmCredential]) -> u64 {
 /// The first login that is missing, lowest HSM id first, so that failures gather on one HSM.
 fn first_login(rotation: &Rotation<'_>, hsms: &[&HsmCredential], target: Option<&RingEntry>) -> Option<RotationStep> {
     let behind = |hsm: &&&HsmCredential| !target.is_some_and(|target| has(hsm, target));
-    let known = |hsm: &HsmCredential| rotation.ring.set_by(hsm.epoch, &hsm.last_op_id).map(|entry| entry.epoch);
-    // A supplied password is for the HSMs whose epoch is not ours, if there are such. If there are none it overrides the
-    // ring, so that a wrong one shows as INVALID_CREDENTIALS and is not silently left unused.
-    let any_unknown = hsms.iter().filter(behind).any(|hsm| known(hsm).is_none());
-    let hsm = hsms.iter().filter(behind).find(|hsm| hsm.session != Some(hsm.epoch))?;
-    let with = match known(hsm) {
-        Some(epoch) if any_unknown || !rotation.supplied => Credential::Ring(epoch),
-        Some(_) | None if rotation.supplied => Credential::Supplied,
-        Some(_) | None => return Some(RotationStep::Fail(ConnectionErrorCode::InvalidCredentials)),
+    let missing = hsms.iter().filter(behind).find(|hsm| hsm.session != Some(hsm.epoch))?;
+    let lowest = hsms.iter().find(behind).is_some_and(|lowest| lowest.hsm_id == missing.hsm_id);
+    let all_known = hsms.iter().filter(behind).all(|hsm| known_epoch(rotation.ring, hsm).is_some());
+    // A supplied password is for the HSMs whose epoch is not ours. If there are none a new one is tried on the lowest
+    // HSM, so that a wrong one shows as INVALID_CREDENTIALS and is not silently left unused.
+    let overriding = rotation.supplied == Supplied::New && all_known && lowest;
+    if !all_known && rotation.supplied == Supplied::Nothing {
+        return Some(RotationStep::Fail(ConnectionErrorCode::InvalidCredentials));
+    }
+    let with = match known_epoch(rotation.ring, missing) {
+        Some(epoch) if !overriding => Credential::Ring(epoch),
+        Some(_) | None => Credential::Supplied,
     };
-    Some(RotationStep::LogIn { hsm: hsm.hsm_id.clone(), with })
+    Some(RotationStep::LogIn { hsm: missing.hsm_id.clone(), with })
+}
+
+/// The HSM's epoch, if the ring has its password.
+fn known_epoch(ring: &Ring, hsm: &HsmCredential) -> Option<u64> {
+    ring.set_by(hsm.epoch, &hsm.last_op_id).map(|entry| entry.epoch)
 }
 
 /// Changes where the target is missing, then proves it where it is not proved.

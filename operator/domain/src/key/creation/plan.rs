@@ -57,6 +57,26 @@ pub enum Problem {
     Conflict,
 }
 
+impl Problem {
+    /// The word for conditions, events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.exception.as_str(),
+            Self::MaterialExists(_) => "MaterialExists",
+            Self::MaterialMissing => "MaterialMissing",
+            Self::Conflict => "MaterialConflict",
+        }
+    }
+
+    /// Whether the key was never made (`Accepted=False`), as opposed to made and unusable (`Ready=False`).
+    pub fn before_creation(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::MaterialExists(_) => true,
+            Self::MaterialMissing | Self::Conflict => false,
+        }
+    }
+}
+
 /// What is to be done next for the key that `facts` describe.
 ///
 /// Guarantees, whatever the order of crashes, lost replies and absent HSMs:

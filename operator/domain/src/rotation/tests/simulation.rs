@@ -80,7 +80,7 @@ impl World {
             session: me.sessions.get(hsm_id).copied(),
         });
         let hsms: Vec<_> = seen.collect();
-        next_step(&Rotation { ring: &me.view, hsms: &hsms, supplied: false, completed: me.completed })
+        next_step(&Rotation { ring: &me.view, hsms: &hsms, supplied: Supplied::Nothing, completed: me.completed })
     }
 
     /// Does the step; on a lost reply the operator remembers nothing of it.
@@ -94,7 +94,7 @@ impl World {
                 self.write(operator, ring, Some(*epoch));
             }
             RotationStep::ChangePassword { hsm, expected, new, op_id } => {
-                self.change(operator, hsm, *expected, *new, op_id)
+                self.change(operator, hsm, *expected, *new, op_id);
             }
             RotationStep::MarkActive { epoch } => {
                 let ring = self.operators[operator].view.with_active(*epoch);
