@@ -21,6 +21,7 @@ pub mod random;
 pub mod report;
 pub mod ring;
 pub mod secrets;
+pub mod shared_store;
 pub mod write;
 
 use std::sync::Arc;

@@ -1,0 +1,82 @@
+//! The middle of a reconcile: brings one cluster one step further, and notes what was found on the way.
+
+use hsm_initialization::{Observed, Phase, Procedure, SecretName, next_step, phase};
+use operator_api::CloudHsmCluster;
+
+use super::apply;
+use super::custody::ClusterSecrets;
+use super::failure::ClusterError;
+use super::initialize::{ClusterProcedure, LeaderFences, is_before_pods, perform};
+use super::observe::{self, observe};
+use super::plan::plan;
+use super::status::{Findings, status};
+use super::upkeep;
+use super::validate::{Desired, validate};
+use crate::context::Context;
+
+/// Returns whether something was done, so that another step may follow. `findings` holds what was found, also after a failure.
+pub(super) async fn advance(
+    context: &Context,
+    cluster: &CloudHsmCluster,
+    findings: &mut Findings,
+) -> Result<bool, ClusterError> {
+    let settings = &context.settings;
+    let desired = match validate(cluster, &settings.hsm_image, &settings.hsm_image_pull_policy) {
+        Ok(desired) => desired,
+        Err(invalid) => {
+            findings.invalid = Some((invalid.reason(), invalid.to_string()));
+            return Ok(false);
+        }
+    };
+    let existing = observe(context, &desired).await?;
+    let (plan, problem) = plan(cluster, &desired, &existing.places);
+    if let Some(problem) = problem {
+        findings.invalid = Some(("ZoneConflict", problem.to_string()));
+    }
+    let (secrets, fences) = (ClusterSecrets::new(context, &desired.cluster_id), LeaderFences(context));
+    let procedure = Procedure::new(&secrets, &fences, &desired.cluster_id);
+    let observed = procedure.observe(plan).await?;
+    let step = next_step(&observed);
+    findings.step = Some(step.clone());
+    note_certificates(&procedure, &observed, findings).await;
+    findings.observed = Some(observed.clone());
+    if !is_before_pods(&step) {
+        let claims = existing.stateful_set.as_ref().and_then(|set| set.spec.as_ref()?.volume_claim_templates.clone());
+        apply::children(context, &desired, claims).await?;
+        // Before the first key, so before every step that could lead to one (D19).
+        apply::retain_volumes(context, &existing.volumes).await?;
+    }
+    let progressed = perform(context, &procedure, cluster, &observed, &step).await?;
+    maintain(context, cluster, &desired, &existing, &procedure, findings).await?;
+    Ok(progressed)
+}
+
+/// What an initialised cluster needs besides: certificates that last, a disruption budget that fits, pods of the current template.
+async fn maintain(
+    context: &Context,
+    cluster: &CloudHsmCluster,
+    desired: &Desired,
+    existing: &observe::Observed,
+    procedure: &ClusterProcedure<'_>,
+    findings: &mut Findings,
+) -> Result<(), ClusterError> {
+    let Some(observed) = findings.observed.as_ref().filter(|observed| phase(observed) == Phase::Active) else {
+        return Ok(());
+    };
+    upkeep::client_certificates(context, procedure, &desired.cluster_id).await?;
+    findings.under_replicated_keys = upkeep::under_replicated_keys(procedure, observed).await;
+    let settled = findings.is_settled(&status(cluster, findings, jiff::Timestamp::now()));
+    apply::disruption_budget(context, desired, settled).await?;
+    upkeep::replace_outdated_pod(context, existing, settled).await
+}
+
+/// The certificate request and the trust anchor, for the status; that they cannot be read now is no failure of the reconcile.
+async fn note_certificates(procedure: &ClusterProcedure<'_>, observed: &Observed, findings: &mut Findings) {
+    if observed.secrets.contains(&SecretName::CustomerAuthority) {
+        let authority = procedure.customer_authority().await.ok();
+        findings.trust_anchor = authority.map(|authority| authority.certificate().to_owned());
+    }
+    if phase(observed) == Phase::Uninitialized {
+        findings.csr = upkeep::certificate_request(procedure, observed).await;
+    }
+}

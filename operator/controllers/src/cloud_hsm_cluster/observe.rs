@@ -1,0 +1,56 @@
+//! Reads what Kubernetes knows of a cluster: StatefulSet, pods and their zones, volumes. Changes nothing; what the HSMs say of
+//! themselves is read by the initialisation procedure.
+
+mod pod;
+mod volume;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{PersistentVolume, Pod as KubePod};
+use kube::{Api, ResourceExt};
+
+use super::build::pod_names;
+use super::failure::ClusterError;
+use super::validate::Desired;
+use crate::context::Context;
+
+pub(super) use pod::Pod;
+
+/// One place of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Name of the pod, whether it exists or not.
+    pub(super) pod_name: String,
+    /// The pod as it runs, or what it waits for.
+    pub(super) pod: Result<Pod, &'static str>,
+}
+
+/// What exists.
+pub(super) struct Observed {
+    pub(super) stateful_set: Option<StatefulSet>,
+    /// In the order of the pods' ordinals.
+    pub(super) places: Vec<Place>,
+    /// The pods themselves, likewise.
+    pub(super) pods: Vec<KubePod>,
+    /// Volumes bound to the cluster's claims.
+    pub(super) volumes: Vec<PersistentVolume>,
+}
+
+/// Reads everything, by quorum reads: at most two and four per zone.
+pub(super) async fn observe(context: &Context, desired: &Desired) -> Result<Observed, ClusterError> {
+    let names = pod_names(desired);
+    let sets: Api<StatefulSet> = Api::namespaced(context.client.clone(), &context.namespaces().hsm);
+    let stateful_set = sets.get_opt(&desired.cluster_id).await.map_err(ClusterError::read("the StatefulSet"))?;
+    let mut pods = pod::list(context, &desired.cluster_id).await?;
+    pods.retain(|pod| names.contains(&pod.name_any()));
+    pods.sort_by_key(|pod| names.iter().position(|name| *name == pod.name_any()));
+    let mut places = Vec::new();
+    for name in &names {
+        let pod = match pods.iter().find(|pod| pod.name_any() == *name) {
+            Some(pod) => pod::running(context, pod).await?,
+            None => Err("the pod does not exist yet"),
+        };
+        places.push(Place { pod_name: name.clone(), pod });
+    }
+    let volumes = volume::bound(context, &names).await?;
+    Ok(Observed { stateful_set, places, pods, volumes })
+}

@@ -1,0 +1,45 @@
+//! The conditions of a cluster: `Accepted`, `Ready`, `HsmsReady`, `Stalled`.
+
+use hsm_initialization::Step;
+use operator_api::cloud_hsm_cluster::ClusterState;
+
+use super::{Findings, progress};
+use crate::conditions::Finding;
+
+pub(super) fn conditions(findings: &Findings, state: ClusterState, active: usize) -> Vec<Finding> {
+    vec![accepted(findings), ready(findings, state, active), hsms_ready(findings, active), stalled(findings)]
+}
+
+fn accepted(findings: &Findings) -> Finding {
+    match &findings.invalid {
+        Some((reason, message)) => Finding::new("Accepted", false, reason, message.clone()),
+        None => Finding::new("Accepted", true, "Accepted", ""),
+    }
+}
+
+fn ready(findings: &Findings, state: ClusterState, active: usize) -> Finding {
+    let message = || progress::message(findings, active);
+    if state == ClusterState::Active && findings.zones > 0 && active >= findings.zones {
+        return Finding::new("Ready", true, "Active", message());
+    }
+    let failed = findings.failure.as_ref().or(findings.invalid.as_ref()).map(|(reason, _)| *reason);
+    let reason = failed.or_else(|| findings.step.as_ref().map(progress::reason)).unwrap_or("Observing");
+    Finding::new("Ready", false, reason, message())
+}
+
+fn hsms_ready(findings: &Findings, active: usize) -> Finding {
+    let message = format!("{active} of {} HSMs are active", findings.zones);
+    let all = findings.zones > 0 && active >= findings.zones;
+    Finding::new("HsmsReady", all, if all { "AllActive" } else { "HsmsMissing" }, message)
+}
+
+/// Nothing more happens without a person: the spec cannot be built, or automation must not decide.
+fn stalled(findings: &Findings) -> Finding {
+    if let Some((reason, message)) = &findings.invalid {
+        return Finding::new("Stalled", true, reason, message.clone());
+    }
+    match &findings.step {
+        Some(Step::Blocked(blocked)) => Finding::new("Stalled", true, "Blocked", blocked.to_string()),
+        _ => Finding::new("Stalled", false, "Progressing", ""),
+    }
+}

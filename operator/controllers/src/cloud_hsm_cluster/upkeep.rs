@@ -1,0 +1,78 @@
+//! Upkeep of a cluster beside its initialisation: client certificates, replication, outdated pods.
+
+use std::time::SystemTime;
+
+use futures::future::join_all;
+use hsm_client::command::HsmState;
+use hsm_client::pki::ClientRole;
+use hsm_client::provisioning::ClusterCsr;
+use hsm_initialization::{Observed, ObservedHsm, SecretName};
+use operator_api::labels;
+
+use super::failure::ClusterError;
+use super::initialize::ClusterProcedure;
+use super::{observe, rollout};
+use crate::certificate::client;
+use crate::context::Context;
+use crate::report::{Controller, chain};
+
+/// The gateway's client certificate, and the renewal of it and of the controllers' own.
+pub(super) async fn client_certificates(
+    context: &Context,
+    procedure: &ClusterProcedure<'_>,
+    cluster_id: &str,
+) -> Result<(), ClusterError> {
+    let secrets = context.secrets(Controller::CloudHsmCluster);
+    let authority = procedure.customer_authority().await?;
+    let labels = [(labels::CLUSTER_ID, cluster_id), (labels::MANAGED_BY, labels::OPERATOR)];
+    let namespaces = context.namespaces();
+    let wanted = [
+        (&namespaces.gateway, client::gateway_name(cluster_id), ClientRole::Gateway),
+        (&namespaces.vault, SecretName::ControllersClient.of(cluster_id), ClientRole::Controllers),
+    ];
+    for (namespace, name, role) in wanted {
+        client::ensure(&secrets, namespace, &name, &labels, &authority, role, SystemTime::now()).await?;
+    }
+    Ok(())
+}
+
+/// The highest number of under-replicated keys that an HSM knows of; `None` while none answers.
+pub(super) async fn under_replicated_keys(procedure: &ClusterProcedure<'_>, observed: &Observed) -> Option<i64> {
+    let active = observed.hsms.iter().filter(|hsm| hsm.state() == Some(HsmState::Active));
+    let counts = join_all(active.map(|hsm| read_count(procedure, hsm))).await;
+    counts.into_iter().flatten().max()
+}
+
+async fn read_count(procedure: &ClusterProcedure<'_>, hsm: &ObservedHsm) -> Option<i64> {
+    let pod = &hsm.pod.pod_name;
+    let session = match procedure.session(pod, &hsm.endpoint()?).await {
+        Ok(session) => session,
+        Err(error) => {
+            tracing::info!(pod, error = chain(&error), "failed to open a session for the HSM's counters");
+            return None;
+        }
+    };
+    let info = session.hsm_info().await.ok()?;
+    i64::try_from(info.under_replicated_keys).ok()
+}
+
+/// The request of the HSM that has one to be signed.
+pub(super) async fn certificate_request(procedure: &ClusterProcedure<'_>, observed: &Observed) -> Option<ClusterCsr> {
+    let assigned = |hsm: &&ObservedHsm| hsm.state() == Some(HsmState::Assigned);
+    let lowest = observed.hsms.iter().filter(assigned).min_by_key(|hsm| hsm.pod.availability_zone.clone())?;
+    procedure.provisioning(lowest).await.ok()?.csr().await.ok()
+}
+
+/// Replaces the next pod of an old template, if one may go now.
+pub(super) async fn replace_outdated_pod(
+    context: &Context,
+    existing: &observe::Observed,
+    settled: bool,
+) -> Result<(), ClusterError> {
+    let Some(set) = &existing.stateful_set else { return Ok(()) };
+    let pods: Vec<_> = existing.pods.iter().collect();
+    match rollout::next(set, &pods, settled) {
+        Some(pod) => rollout::replace(context, pod).await,
+        None => Ok(()),
+    }
+}
