@@ -70,4 +70,5 @@ topologySpreadConstraints:
 - {name: KEYSTORE_VAULT_NAMESPACE, value: {{ .Values.namespaces.vault }}}
 - {name: KEYSTORE_REGION, value: {{ .Values.region | quote }}}
 - {name: KEYSTORE_LOG, value: {{ .Values.logLevel | quote }}}
+- {name: KEYSTORE_ADMIN_LISTEN, value: "0.0.0.0:8080"}
 {{- end }}
