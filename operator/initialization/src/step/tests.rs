@@ -6,6 +6,7 @@ use crate::plan::{ClusterPlan, PlannedPod, PodAddresses, Recorded, RecordedHsm};
 use hsm_client::command::{UserInfo, UserType};
 use hsm_client::pki::{CertificateAuthority, certificate_fingerprint, roster_body, sha256};
 use hsm_client::provisioning::VolumeIdentity;
+use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
@@ -355,5 +356,51 @@ fn a_volume_of_another_cluster_zone_or_lineage_stops_automation() {
         let mut world = World { observed: finished.observed.clone(), serial: finished.serial };
         change(world.volume(&pod));
         assert!(matches!(next_step(&world.observed), Step::Blocked(_)));
+    }
+}
+
+proptest! {
+    /// INV-08, D18: whatever is lost, falls silent or comes back between any two steps, one HSM at most is ever
+    /// initialised, no HSM id is given out twice, and once everything answers again the procedure ends.
+    #[test]
+    fn no_order_of_losses_initialises_twice(events in prop::collection::vec((0u8..8, 0usize..3), 1..80)) {
+        let mut world = World::new();
+        let mut silent: [Option<ObservedHsm>; 3] = [None, None, None];
+        let (mut initializations, mut ids) = (0, BTreeSet::new());
+        for (event, index) in events {
+            match event {
+                0 if silent[index].is_none() => world.insert_empty_volume(index),
+                1 if silent[index].is_none() => {
+                    silent[index] = Some(world.observed.hsms[index].clone());
+                    world.observed.hsms[index].volume = None;
+                    world.observed.hsms[index].users = None;
+                }
+                2 => {
+                    if let Some(hsm) = silent[index].take() {
+                        world.observed.hsms[index] = hsm;
+                    }
+                }
+                _ => {
+                    let step = next_step(&world.observed);
+                    if matches!(step, Step::Wait(_) | Step::Blocked(_) | Step::Done) {
+                        continue;
+                    }
+                    initializations += usize::from(is_initialize(&step));
+                    world.apply(&step);
+                    if let Step::Assign { pod } = &step {
+                        prop_assert!(ids.insert(world.volume(pod).hsm_id.clone()));
+                    }
+                }
+            }
+            prop_assert!(initializations <= 1);
+        }
+        for (index, hsm) in silent.into_iter().enumerate() {
+            if let Some(hsm) = hsm {
+                world.observed.hsms[index] = hsm;
+            }
+        }
+        let end = world.run();
+        prop_assert!(matches!(end.last(), Some(Step::Done | Step::Blocked(Blocked::Emptied))));
+        prop_assert!(initializations + end.iter().filter(|step| is_initialize(step)).count() <= 1);
     }
 }
