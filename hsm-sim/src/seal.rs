@@ -127,7 +127,8 @@ fn message_key(
     purpose: &[u8],
     random: &[u8; RANDOM_LENGTH],
 ) -> Result<Zeroizing<[u8; KEY_LENGTH + NONCE_LENGTH]>, SealError> {
-    const BITS: u32 = ((KEY_LENGTH + NONCE_LENGTH) * 8) as u32;
+    const BITS: u32 = 44 * 8;
+    const _: () = assert!(KEY_LENGTH + NONCE_LENGTH == 44);
     let algorithm = get_kbkdf_ctr_hmac_algorithm(KbkdfCtrHmacAlgorithmId::Sha256).ok_or(SealError)?;
     let info = [purpose, &[0], random, &BITS.to_be_bytes()].concat();
     let mut derived = Zeroizing::new([0; KEY_LENGTH + NONCE_LENGTH]);

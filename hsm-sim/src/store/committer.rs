@@ -9,7 +9,6 @@ use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arc_swap::ArcSwap;
 use redb::{Database, Durability, ReadableTable, TableDefinition};
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
@@ -48,7 +47,6 @@ struct Commit {
 pub(crate) struct Store {
     queue: mpsc::Sender<Commit>,
     sequence: Arc<AtomicU64>,
-    place: Arc<ArcSwap<Place>>,
 }
 
 impl Store {
@@ -78,11 +76,6 @@ impl Store {
     pub(crate) fn sequence(&self) -> u64 {
         self.sequence.load(Ordering::Acquire)
     }
-
-    /// Where records are bound to now.
-    pub(crate) fn place(&self) -> Arc<Place> {
-        self.place.load_full()
-    }
 }
 
 /// State of the writing thread.
@@ -105,16 +98,15 @@ impl Committer {
     pub(super) fn start(self) -> Result<Store, StoreError> {
         let (queue, commits) = mpsc::channel(QUEUE);
         let sequence = Arc::new(AtomicU64::new(self.sequence));
-        let place = Arc::new(ArcSwap::from_pointee(self.place.clone()));
-        let store = Store { queue, sequence: Arc::clone(&sequence), place: Arc::clone(&place) };
+        let store = Store { queue, sequence: Arc::clone(&sequence) };
         std::thread::Builder::new()
             .name("committer".into())
-            .spawn(move || self.run(commits, &sequence, &place))
+            .spawn(move || self.run(commits, &sequence))
             .map_err(|_| StoreError::Failed)?;
         Ok(store)
     }
 
-    fn run(mut self, mut commits: mpsc::Receiver<Commit>, sequence: &AtomicU64, place: &ArcSwap<Place>) {
+    fn run(mut self, mut commits: mpsc::Receiver<Commit>, sequence: &AtomicU64) {
         while let Some(first) = commits.blocking_recv() {
             let mut batch = vec![first];
             while batch.len() < MAX_BATCH
@@ -124,7 +116,6 @@ impl Committer {
             }
             let outcome = self.commit(&batch);
             sequence.store(self.sequence, Ordering::Release);
-            place.store(Arc::new(self.place.clone()));
             if let Err(StoreError::Failed) = outcome {
                 (self.on_failure)("failed to write to the volume: stopping, nothing after this is acknowledged");
             }
@@ -226,8 +217,11 @@ pub(super) fn read_meta(content: &[u8]) -> Option<(u64, Inventory)> {
     Some((u64::from_be_bytes(*sequence), Inventory::decode(inventory)?))
 }
 
+/// Database keys and values as they are stored.
+pub(super) type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Every record as it is stored.
-pub(super) fn read_all(database: &Database) -> Result<Vec<(Vec<u8>, Vec<u8>)>, redb::Error> {
+pub(super) fn read_all(database: &Database) -> Result<Rows, redb::Error> {
     use redb::ReadableDatabase;
     let transaction = database.begin_read()?;
     let table = transaction.open_table(RECORDS)?;

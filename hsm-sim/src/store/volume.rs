@@ -18,7 +18,7 @@ use redb::{Builder, Database};
 use zeroize::Zeroizing;
 
 use super::StoreError;
-use super::committer::{Committer, FailureHook, Store, read_all, read_meta, version_of, write_first_meta};
+use super::committer::{Committer, FailureHook, Rows, Store, read_all, read_meta, version_of, write_first_meta};
 use super::counters::{Counters, Slot};
 use super::header::Header;
 use super::inventory::Inventory;
@@ -43,6 +43,9 @@ pub(crate) struct VolumeOptions {
     /// Ends the process.
     pub(crate) on_failure: FailureHook,
 }
+
+/// Opened content of one record.
+pub(crate) type Content = Zeroizing<Vec<u8>>;
 
 /// An open volume before its records are bound to a place.
 pub(crate) struct Volume {
@@ -104,18 +107,14 @@ impl Volume {
         self.records.get(name).map(|stored| self.unseal(place, name, stored)).transpose()
     }
 
-    /// Ids and contents of all records of a kind.
+    /// Contents of all records of a kind, in order of their ids.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] if one of them is not authentic at this place.
-    pub(crate) fn read_kind(
-        &self,
-        place: &Place,
-        kind: RecordKind,
-    ) -> Result<Vec<(Vec<u8>, Zeroizing<Vec<u8>>)>, StoreError> {
+    pub(crate) fn read_kind(&self, place: &Place, kind: RecordKind) -> Result<Vec<Content>, StoreError> {
         let from = RecordName::only(kind);
         let of_kind = self.records.range(from..).take_while(|(name, _)| name.kind == kind);
-        of_kind.map(|(name, stored)| Ok((name.id.clone(), self.unseal(place, name, stored)?))).collect()
+        of_kind.map(|(name, stored)| self.unseal(place, name, stored)).collect()
     }
 
     /// Starts the committer. The lock is held by the returned guard.
@@ -182,8 +181,6 @@ fn refuse_strangers(data_dir: &Path) -> Result<(), StoreError> {
 fn sync_directory(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(StoreError::io("sync", path))
 }
-
-type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Opens the database and reads every record. redb may panic on bytes it never wrote: that is damage too.
 fn open_database(path: &Path) -> Result<(Database, Rows), StoreError> {

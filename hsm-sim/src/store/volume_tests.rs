@@ -37,7 +37,7 @@ fn contents(dir: &Path) -> Vec<u8> {
     let volume = Volume::open(&options(dir)).expect("opens");
     let place = Place { volume_id: volume.volume_id, ..Place::default() };
     let records = volume.read_kind(&place, RecordKind::Key).expect("authentic");
-    records.iter().map(|(_, content)| content[0]).collect()
+    records.iter().map(|content| content[0]).collect()
 }
 
 #[tokio::test]

@@ -1,0 +1,269 @@
+//! Port 2223: from a frame to the command it names, if role and state allow it.
+//!
+//! Security: role and state are checked here, before the body is parsed, in one table each.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::BytesMut;
+use hsm_protocol::message::{self as m, HsmState};
+use hsm_protocol::{ClientRole, Command, Frame, Request, ReturnCode};
+use prost::Message;
+use tokio::time::Instant;
+
+use crate::command;
+use crate::hsm::Hsm;
+use crate::session::{Serve, encode, refusal};
+use crate::sessions::Session;
+use crate::vault::Outcome;
+
+/// A refusal, with the body that a few return codes carry.
+pub(crate) struct Refusal {
+    code: ReturnCode,
+    body: Option<Vec<u8>>,
+}
+
+impl From<ReturnCode> for Refusal {
+    fn from(code: ReturnCode) -> Self {
+        Self { code, body: None }
+    }
+}
+
+impl Refusal {
+    /// `KeyExists` with the existing record.
+    pub(crate) fn with_body(code: ReturnCode, body: &impl Message) -> Self {
+        Self { code, body: Some(body.encode_to_vec()) }
+    }
+}
+
+/// Serves one client session.
+pub(crate) struct ClientPort {
+    hsm: Arc<Hsm>,
+    session: Arc<Session>,
+}
+
+impl ClientPort {
+    /// A handler for this session.
+    pub(crate) fn new(hsm: Arc<Hsm>, session: Arc<Session>) -> Self {
+        Self { hsm, session }
+    }
+
+    fn admit(&self, frame: &Frame) -> Outcome<Command> {
+        let command = Command::from_u16(frame.header.command).ok_or(ReturnCode::UnknownCommand)?;
+        check_role(command, self.session.client.role)?;
+        check_state(command, self.hsm.state(), self.hsm.compared.load(Ordering::Acquire))?;
+        Ok(command)
+    }
+
+    fn count(&self, frame: &Frame, answer: BytesMut) -> BytesMut {
+        if let Some(command) = Command::from_u16(frame.header.command) {
+            self.hsm.metrics.count(command, code_of(&answer));
+        }
+        answer
+    }
+
+    fn quick(&self, command: Command, frame: &Frame) -> Option<BytesMut> {
+        let (hsm, session) = (&*self.hsm, &*self.session);
+        let answer = match command {
+            Command::Encrypt => reply(frame, |request| command::encrypt::run(hsm, session, &request)),
+            Command::Decrypt => reply(frame, |request| command::decrypt::run(hsm, session, &request)),
+            Command::GenerateDataKey => reply(frame, |request| command::generate_data_key::run(hsm, session, &request)),
+            Command::GenerateRandom => reply(frame, |request| command::generate_random::run(&request)),
+            Command::ReadKey => reply(frame, |request| command::read_key::run(hsm, session, &request)),
+            _ => return None,
+        };
+        Some(answer)
+    }
+
+    async fn slow(&self, command: Command, frame: &Frame, deadline: Option<Instant>) -> BytesMut {
+        let (hsm, session) = (&*self.hsm, &*self.session);
+        match command {
+            Command::Hello => reply(frame, |r| command::hello::run(hsm, session, &r)),
+            Command::HsmInfo => reply(frame, |_: m::HsmInfoRequest| command::hsm_info::run(hsm)),
+            Command::Logout => reply(frame, |_: m::LogoutRequest| command::login::logout(session)),
+            Command::UserInfo => reply(frame, |r| command::user_info::run(hsm, session, &r)),
+            Command::ListUsers => reply(frame, |_: m::ListUsersRequest| command::list_users::run(hsm)),
+            Command::FindKeys => reply(frame, |r| command::find_keys::run(hsm, session, &r)),
+            Command::ExtractMaskedKey => reply(frame, |r| command::masked_key::extract(hsm, session, &r)),
+            Command::OpenDelegation => reply(frame, |r| command::open_delegation::run(hsm, session, &r)),
+            Command::Login => change(frame, async |r| command::login::run(hsm, session, r, deadline).await).await,
+            Command::CreateUser => change(frame, async |r| command::create_user::run(hsm, session, r).await).await,
+            Command::DeleteUser => change(frame, async |r| command::delete_user::run(hsm, session, &r).await).await,
+            Command::ChangePassword => {
+                change(frame, async |r| command::change_password::run(hsm, session, r).await).await
+            }
+            Command::AcquireFence => change(frame, async |r| command::acquire_fence::run(hsm, session, &r).await).await,
+            Command::ClaimCluster => change(frame, async |r| command::claim::claim(hsm, session, &r).await).await,
+            Command::ReleaseClaim => change(frame, async |r| command::claim::release(hsm, session, &r).await).await,
+            Command::RegisterDelegates => {
+                change(frame, async |r| command::register_delegates::run(hsm, session, &r).await).await
+            }
+            Command::DropGeneration => {
+                change(frame, async |r| command::drop_generation::run(hsm, session, &r).await).await
+            }
+            Command::GenerateKey => change(frame, async |r| command::generate_key::run(hsm, session, &r).await).await,
+            Command::InsertMaskedKey => {
+                change(frame, async |r| command::masked_key::insert(hsm, session, &r).await).await
+            }
+            Command::SetKeyState => change(frame, async |r| command::set_key_state::run(hsm, session, &r).await).await,
+            // The quick ones never come here; the others belong to port 2224.
+            _ => refusal(frame, ReturnCode::UnknownCommand),
+        }
+    }
+}
+
+impl Serve for ClientPort {
+    fn answer_now(&self, frame: &Frame) -> Option<BytesMut> {
+        let answer = match self.admit(frame) {
+            Ok(command) => self.quick(command, frame)?,
+            Err(code) => refusal(frame, code),
+        };
+        Some(self.count(frame, answer))
+    }
+
+    async fn answer(self: Arc<Self>, frame: Frame, deadline: Option<Instant>) -> BytesMut {
+        let answer = match self.admit(&frame) {
+            Ok(command) => self.slow(command, &frame, deadline).await,
+            Err(code) => refusal(&frame, code),
+        };
+        self.count(&frame, answer)
+    }
+}
+
+/// Which role may send what. A gateway uses keys and nothing else.
+fn check_role(command: Command, role: ClientRole) -> Outcome<()> {
+    let allowed = match command {
+        Command::Hello
+        | Command::Encrypt
+        | Command::Decrypt
+        | Command::GenerateDataKey
+        | Command::GenerateRandom
+        | Command::ReadKey => true,
+        Command::OpenDelegation => role == ClientRole::Gateway,
+        _ => matches!(role, ClientRole::Controllers | ClientRole::Owner),
+    };
+    if allowed { Ok(()) } else { Err(ReturnCode::RoleDenied) }
+}
+
+/// Which state serves what. Before the start-up comparison with the peers nothing but the state is told (INV-59).
+fn check_state(command: Command, state: HsmState, compared: bool) -> Outcome<()> {
+    let always = matches!(command, Command::Hello | Command::HsmInfo);
+    let before_activation = matches!(
+        command,
+        Command::Login
+            | Command::Logout
+            | Command::UserInfo
+            | Command::ListUsers
+            | Command::ChangePassword
+            | Command::AcquireFence
+    );
+    let allowed = match state {
+        HsmState::Active => always || compared,
+        HsmState::Initialized => always || (before_activation && compared),
+        HsmState::Joining | HsmState::Assigned | HsmState::Blank | HsmState::Unspecified => always,
+    };
+    if allowed { Ok(()) } else { Err(ReturnCode::NotActive) }
+}
+
+/// Decodes, runs, encodes.
+pub(crate) fn reply<R, E>(frame: &Frame, run: impl FnOnce(R) -> Result<R::Reply, E>) -> BytesMut
+where
+    R: Request,
+    E: Into<Refusal>,
+{
+    match R::decode(frame.body.clone()) {
+        Ok(request) => finish(frame, run(request)),
+        Err(_) => refusal(frame, ReturnCode::InvalidArgument),
+    }
+}
+
+/// As [`reply`], for commands that wait.
+pub(crate) async fn change<R, E>(frame: &Frame, run: impl AsyncFnOnce(R) -> Result<R::Reply, E>) -> BytesMut
+where
+    R: Request,
+    E: Into<Refusal>,
+{
+    match R::decode(frame.body.clone()) {
+        Ok(request) => finish(frame, run(request).await),
+        Err(_) => refusal(frame, ReturnCode::InvalidArgument),
+    }
+}
+
+fn finish<M: Message, E: Into<Refusal>>(frame: &Frame, outcome: Result<M, E>) -> BytesMut {
+    match outcome.map_err(Into::into) {
+        Ok(body) => encode(frame, ReturnCode::Success, &body),
+        Err(Refusal { code, body: None }) => refusal(frame, code),
+        Err(Refusal { code, body: Some(body) }) => encode(frame, code, &Encoded(body)),
+    }
+}
+
+/// Return code inside an encoded answer.
+pub(crate) fn code_of(answer: &[u8]) -> ReturnCode {
+    let word = answer.get(16..20).and_then(|word| word.try_into().ok()).map(u32::from_be_bytes);
+    word.and_then(ReturnCode::from_u32).unwrap_or(ReturnCode::Internal)
+}
+
+/// A body that is encoded already.
+#[derive(Default)]
+struct Encoded(Vec<u8>);
+
+impl Message for Encoded {
+    fn encode_raw(&self, buffer: &mut impl bytes::BufMut) {
+        buffer.put_slice(&self.0);
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: prost::encoding::WireType,
+        buffer: &mut impl bytes::Buf,
+        context: prost::encoding::DecodeContext,
+    ) -> Result<(), prost::DecodeError> {
+        prost::encoding::skip_field(wire_type, tag, buffer, context)
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The gateway's whole list (architecture, "Roles of client certificates").
+    #[test]
+    fn a_gateway_certificate_may_say_hello_open_a_delegation_and_use_keys_and_nothing_else() {
+        let allowed = [
+            Command::Hello,
+            Command::OpenDelegation,
+            Command::Encrypt,
+            Command::Decrypt,
+            Command::GenerateDataKey,
+            Command::GenerateRandom,
+            Command::ReadKey,
+        ];
+        for command in Command::ALL {
+            assert_eq!(check_role(*command, ClientRole::Gateway).is_ok(), allowed.contains(command), "{command:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_the_state_is_told_before_activation_joining_or_the_comparison_is_over() {
+        for command in Command::ALL {
+            let told = matches!(command, Command::Hello | Command::HsmInfo);
+            for state in [HsmState::Blank, HsmState::Assigned, HsmState::Joining] {
+                assert_eq!(check_state(*command, state, true).is_ok(), told, "{command:?} {state:?}");
+            }
+            assert_eq!(check_state(*command, HsmState::Active, false).is_ok(), told, "{command:?}");
+            assert!(check_state(*command, HsmState::Active, true).is_ok());
+        }
+        for crypto in [Command::Encrypt, Command::GenerateKey, Command::CreateUser, Command::OpenDelegation] {
+            assert_eq!(check_state(crypto, HsmState::Initialized, true), Err(ReturnCode::NotActive));
+        }
+    }
+}
