@@ -14,8 +14,8 @@ use hyper_util::server::conn::auto;
 use prometheus::{Registry, TextEncoder};
 use tokio::net::TcpListener;
 
-/// Answers whether the process is ready.
-pub(crate) type Readiness = Arc<dyn Fn() -> bool + Send + Sync>;
+/// Names what the process still waits for; empty when it is ready.
+pub(crate) type Readiness = Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>;
 
 /// Binds `address` and serves until the process ends; returns the bound address.
 ///
@@ -67,8 +67,10 @@ fn route(method: &Method, path: &str, registry: &Registry, ready: &Readiness) ->
     }
     match path {
         "/healthz" => (StatusCode::OK, "ok\n".into()),
-        "/readyz" if ready() => (StatusCode::OK, "ready\n".into()),
-        "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".into()),
+        "/readyz" => match ready().as_slice() {
+            [] => (StatusCode::OK, "ready\n".into()),
+            missing => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}\n", missing.join(", "))),
+        },
         "/metrics" => match TextEncoder::new().encode_to_string(&registry.gather()) {
             Ok(text) => (StatusCode::OK, text),
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to encode the metrics: {error}\n")),
@@ -82,7 +84,7 @@ mod tests {
     use super::*;
 
     fn ask(method: &Method, path: &str, ready: bool) -> StatusCode {
-        let readiness: Readiness = Arc::new(move || ready);
+        let readiness: Readiness = Arc::new(move || if ready { vec![] } else { vec!["watches"] });
         route(method, path, &Registry::new(), &readiness).0
     }
 

@@ -24,6 +24,8 @@ pub(crate) enum Command {
     /// Waits for the Lease `keystore-operator` in the system namespace; exits with an error when the Lease is lost, so that a supervisor
     /// starts it afresh as a standby. SIGTERM finishes what is under way, releases the Lease and exits.
     Controllers(Box<ControllerOptions>),
+    /// Serve the AWS KMS API over HTTPS for the keys in this Kubernetes cluster.
+    Gateway(Box<GatewayOptions>),
     /// Print the CustomResourceDefinitions, or write one file per kind.
     ///
     /// Example: keystore-operator crds | kubectl apply --server-side -f -
@@ -90,6 +92,30 @@ pub(crate) struct ControllerOptions {
     #[arg(long, env = "KEYSTORE_ADMIN_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub(crate) admin_listen: SocketAddr,
     /// Log filter, for example `info,operator_controllers=debug`.
+    #[arg(long, env = "KEYSTORE_LOG", default_value = "info", value_name = "FILTER")]
+    pub(crate) log: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GatewayOptions {
+    /// Namespace of the gateway, its certificates and the access keys: the only one whose Secrets it reads.
+    #[arg(long, env = "KEYSTORE_GATEWAY_NAMESPACE", default_value = "keystore-gateway", value_name = "NAMESPACE")]
+    pub(crate) gateway_namespace: String,
+    #[command(flatten)]
+    pub(crate) region: RegionOptions,
+    /// Zone of this replica's node: HSMs in the same zone are asked first. Empty: unknown.
+    #[arg(long, env = "KEYSTORE_ZONE", default_value = "", value_name = "ZONE")]
+    pub(crate) zone: String,
+    /// Name of this replica: the pod's name.
+    #[arg(long, env = "POD_NAME", default_value = "keystore-gateway", value_name = "NAME")]
+    pub(crate) pod_name: String,
+    /// Address of the AWS API (HTTPS).
+    #[arg(long, env = "KEYSTORE_LISTEN", default_value = "0.0.0.0:8443", value_name = "ADDRESS")]
+    pub(crate) listen: SocketAddr,
+    /// Address of /healthz, /readyz and /metrics (plain HTTP).
+    #[arg(long, env = "KEYSTORE_ADMIN_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    pub(crate) admin_listen: SocketAddr,
+    /// Log filter, for example `info,kms_gateway=debug`.
     #[arg(long, env = "KEYSTORE_LOG", default_value = "info", value_name = "FILTER")]
     pub(crate) log: String,
 }

@@ -1,6 +1,6 @@
-//! `keystore-operator`: one binary, one subcommand per role. Wiring only; see `--help`.
+//! `keystore-operator`: one program, one subcommand per role. Wiring only; see `--help`.
 //!
-//! A library besides the binary so that the test bench can run the very same wiring with a witness of its effects.
+//! A library besides the program, so that the tests' variant, which ends the process at a chosen effect, wires nothing by itself.
 
 mod admin;
 mod cli;
@@ -10,10 +10,10 @@ mod telemetry;
 use anyhow::Context;
 use clap::Parser;
 
-/// Reads flags and environment and runs one subcommand to its end.
+/// Runs the subcommand of the process's arguments.
 ///
 /// # Errors
-/// What the subcommand could not do; see its `--help`.
+/// Whatever ends the subcommand; wrong arguments end the process with a usage message.
 pub fn main() -> anyhow::Result<()> {
     let cli = cli::Cli::parse();
     // The one crypto provider of every TLS connection of this process; a second one in the graph would be an error in Cargo.lock.
@@ -29,6 +29,10 @@ pub fn main() -> anyhow::Result<()> {
         cli::Command::Controllers(options) => {
             telemetry::start(&options.log);
             runtime.block_on(run::controllers::run(*options))
+        }
+        cli::Command::Gateway(options) => {
+            telemetry::start(&options.log);
+            runtime.block_on(run::gateway::run(*options))
         }
     }
 }

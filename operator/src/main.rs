@@ -1,4 +1,4 @@
-//! The binary `keystore-operator`; everything is in the library.
+//! The program `keystore-operator`.
 
 fn main() -> anyhow::Result<()> {
     operator::main()

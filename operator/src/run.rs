@@ -2,6 +2,7 @@
 
 pub(crate) mod controllers;
 pub(crate) mod crds;
+pub(crate) mod gateway;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};

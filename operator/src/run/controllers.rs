@@ -1,7 +1,6 @@
 //! `keystore-operator controllers`: wait for the Lease, reconcile while it is ours, hand it over at the end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -29,13 +28,10 @@ pub(crate) async fn run(options: ControllerOptions) -> anyhow::Result<()> {
     let client = client(config).context("failed to make the API client")?;
     let registry = prometheus::Registry::new();
     let metrics = Metrics::register(&registry).context("failed to register metrics")?;
-    let serving = Arc::new(AtomicBool::new(false));
-    let ready = serving.clone();
-    let admin = admin::serve(options.admin_listen, registry, Arc::new(move || ready.load(Ordering::Relaxed))).await?;
+    // A standby is as ready as the leader: its job is to wait.
+    let admin = admin::serve(options.admin_listen, registry, Arc::new(Vec::new)).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %admin, "controllers started");
 
-    // A standby is ready too: its job is to wait.
-    serving.store(true, Ordering::Relaxed);
     let leadership = Leadership::default();
     let settings = settings(options);
     let namespace = settings.namespaces.system.clone();
