@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
+use operator_api::{CustomKeyStore, KmsKey};
 
+use crate::custom_key_store::Connections;
 use crate::fences::Fences;
 use crate::keystore_account::Accounts;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::report::{Attempts, Controller};
 use crate::secrets::SecretStore;
+use crate::shared_store::SharedStore;
 use crate::write::Writes;
 
 /// The four namespaces of an installation (architecture, "Namespaces of the installation").
@@ -71,6 +74,12 @@ pub struct Context {
     pub accounts: Accounts,
     /// The fences that this process holds.
     pub fences: Fences,
+    /// The live `kmsuser` sessions of connected stores.
+    pub connections: Connections,
+    /// The store controller's cache.
+    pub stores: SharedStore<CustomKeyStore>,
+    /// The key controller's cache.
+    pub keys: SharedStore<KmsKey>,
 }
 
 impl Context {
@@ -88,6 +97,9 @@ impl Context {
             attempts: Attempts::default(),
             accounts: Accounts::default(),
             fences: Fences::default(),
+            connections: Connections::default(),
+            stores: SharedStore::default(),
+            keys: SharedStore::default(),
         }
     }
 

@@ -30,10 +30,13 @@ pub enum FenceError {
 
 /// The fences taken by this process, by identity of the HSM; clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Fences(Arc<Mutex<HashMap<[u8; 32], Arc<OnceCell<u64>>>>>);
+pub struct Fences(Arc<Mutex<HashMap<[u8; 32], Fence>>>);
+
+/// One HSM's fence; empty until it is taken.
+type Fence = Arc<OnceCell<u64>>;
 
 impl Fences {
-    fn cell(&self, session: &Session) -> Arc<OnceCell<u64>> {
+    fn cell(&self, session: &Session) -> Fence {
         let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         cells.entry(session.identity().identity_fingerprint).or_default().clone()
     }

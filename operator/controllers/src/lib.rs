@@ -3,8 +3,8 @@
 //! Every controller has the same files: `observe` (reads), `validate` (pure), `build` or the domain's plan (pure), `apply` (writes), `status`
 //! (one patch per reconcile). Its module exposes `run(context, shutdown)`. Only the holder of the Lease runs them.
 
-pub mod claim;
 pub mod certificate;
+pub mod claim;
 pub mod cloud_hsm_cluster;
 pub mod conditions;
 pub mod context;
@@ -42,5 +42,7 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) {
     controllers.spawn(keystore_account::run(context.clone(), stop.clone()));
     controllers.spawn(kms_access_key::run(context.clone(), stop.clone()));
     controllers.spawn(kms_alias::run(context.clone(), stop.clone()));
+    controllers.spawn(custom_key_store::run(context.clone(), stop.clone()));
+    controllers.spawn(kms_key::run(context.clone(), stop.clone()));
     controllers.join_all().await;
 }

@@ -72,15 +72,6 @@ impl StoredRing {
         self.consumed.as_ref().is_none_or(|consumed| consumed.digest != self.digest(supplied.password))
     }
 
-    /// Whether the Secret was written since its password was used up.
-    #[must_use]
-    pub fn is_written_again(&self, supplied: &Supplied<'_>) -> bool {
-        let same = |consumed: &Consumed| {
-            consumed.uid == supplied.uid && consumed.resource_version == supplied.resource_version
-        };
-        !self.consumed.as_ref().is_some_and(same)
-    }
-
     /// Marks a password as used up; takes effect with the next [`write`].
     pub fn consume(&mut self, supplied: &Supplied<'_>) {
         self.consumed = Some(Consumed {
@@ -96,7 +87,8 @@ impl StoredRing {
     }
 
     fn data(&self) -> SecretData {
-        let data = SecretData::default().with(RING, self.ring.encode().as_slice()).with(HASH_KEY, self.hash_key.as_slice());
+        let data =
+            SecretData::default().with(RING, self.ring.encode().as_slice()).with(HASH_KEY, self.hash_key.as_slice());
         match self.consumed.as_ref().and_then(|consumed| serde_json::to_vec(consumed).ok()) {
             Some(consumed) => data.with(SUPPLIED, consumed),
             None => data,
@@ -125,7 +117,12 @@ pub async fn read(context: &Context, cluster_id: &str) -> Result<Option<StoredRi
 ///
 /// # Errors
 /// [`RingAccessError`].
-pub async fn create(context: &Context, site: Site, cluster_id: &str, ring: &Ring) -> Result<StoredRing, RingAccessError> {
+pub async fn create(
+    context: &Context,
+    site: Site,
+    cluster_id: &str,
+    ring: &Ring,
+) -> Result<StoredRing, RingAccessError> {
     let secrets = context.secrets(Controller::CustomKeyStore);
     let data = SecretData::default().with(RING, ring.encode().as_slice());
     let (namespace, name) = (&context.namespaces().vault, name(cluster_id));
@@ -137,7 +134,12 @@ pub async fn create(context: &Context, site: Site, cluster_id: &str, ring: &Ring
 ///
 /// # Errors
 /// [`RingAccessError::Secret`] with a conflict inside when somebody else wrote first: read again, adopt what is there (INV-27).
-pub async fn write(context: &Context, site: Site, cluster_id: &str, changed: StoredRing) -> Result<StoredRing, RingAccessError> {
+pub async fn write(
+    context: &Context,
+    site: Site,
+    cluster_id: &str,
+    changed: StoredRing,
+) -> Result<StoredRing, RingAccessError> {
     let secrets = context.secrets(Controller::CustomKeyStore);
     let (namespace, name, data) = (&context.namespaces().vault, name(cluster_id), changed.data());
     let stored = effect::at(site, secrets.replace(namespace, &name, &changed.secret, data)).await?;

@@ -13,6 +13,7 @@ mod error;
 mod failure;
 mod identity;
 mod keep;
+mod kmsuser;
 mod members;
 mod observe;
 mod remove;
@@ -30,7 +31,13 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use futures::{StreamExt, future, stream};
 use kube::{
     Api, ResourceExt,
-    runtime::{Controller as Runtime, controller::Action, reflector::ObjectRef, watcher},
+    runtime::{
+        Controller as Runtime, Predicate, PredicateConfig, WatchStreamExt,
+        controller::Action,
+        predicates,
+        reflector::{self, ObjectRef},
+        watcher,
+    },
 };
 use operator_api::{CloudHsmCluster, CustomKeyStore, KmsKey, labels};
 use operator_domain::connection::{
@@ -55,16 +62,21 @@ const UNCONFIRMED: Duration = Duration::from_secs(15);
 
 /// Runs until `shutdown`; finishes the reconciles under way.
 pub async fn run(context: Arc<Context>, shutdown: CancellationToken) {
-    let runtime = Runtime::new(Api::<CustomKeyStore>::all(context.client.clone()), watcher::Config::default());
-    let (of_cluster, clusters) = (runtime.store(), Api::<CloudHsmCluster>::all(context.client.clone()));
+    let (stores, writer) = reflector::store();
+    context.stores.fill(stores.clone());
+    // Our own status writes are no reason to look again.
+    let changed = watcher(Api::<CustomKeyStore>::all(context.client.clone()), watcher::Config::default())
+        .default_backoff()
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(predicates::generation.combine(predicates::finalizers), PredicateConfig::default());
+    let (of_cluster, clusters) = (context.stores.clone(), Api::<CloudHsmCluster>::all(context.client.clone()));
     let keys = Api::<KmsKey>::all(context.client.clone());
-    runtime
+    Runtime::for_stream(changed, stores)
         .watches(clusters, watcher::Config::default(), move |cluster: CloudHsmCluster| {
-            let (namespace, name) = (cluster.namespace(), cluster.name_any());
-            let uses = move |store: &&Arc<CustomKeyStore>| {
-                store.namespace() == namespace && store.spec.cloud_hsm_cluster_ref.name == name
-            };
-            of_cluster.state().iter().filter(uses).map(|store| ObjectRef::from_obj(&**store)).collect::<Vec<_>>()
+            let name = cluster.name_any();
+            let uses = |store: &CustomKeyStore| store.spec.cloud_hsm_cluster_ref.name == name;
+            of_cluster.references(&cluster.namespace().unwrap_or_default(), uses)
         })
         .watches(keys, watcher::Config::default(), |key: KmsKey| {
             let store = key.spec.custom_key_store_ref.as_ref().map(|reference| ObjectRef::new(&reference.name));
@@ -106,13 +118,14 @@ async fn work(cached: &CustomKeyStore, context: &Context) -> Result<Action, Stor
     let mut findings = Findings::default();
     if !deleted {
         keystore_account::account_of(context, &observed.store.namespace().unwrap_or_default()).await?;
-        let api = Api::<CustomKeyStore>::namespaced(context.client.clone(), &observed.store.namespace().unwrap_or_default());
+        let api =
+            Api::<CustomKeyStore>::namespaced(context.client.clone(), &observed.store.namespace().unwrap_or_default());
         let writes = context.writes(Controller::CustomKeyStore);
         let with_finalizer = writes.add_finalizer(&api, &observed.store, labels::STORE_FINALIZER);
         observed.store = effect::at(Site::Finalizer, with_finalizer).await?;
         findings.not_accepted = accept::accept(context, &mut observed).await?;
     }
-    advance(context, observed, findings).await
+    Box::pin(advance(context, observed, findings)).await
 }
 
 /// One move of the connection, as the core decides it.
@@ -120,9 +133,11 @@ async fn advance(context: &Context, observed: Observed, findings: Findings) -> R
     let now = state::stored(&observed.store).unwrap_or_default();
     let todo = decide(&now, &state::wish(&observed.store)).todo;
     match (todo, now) {
-        (Todo::Raise(Event::Connect), _) => transition::connect(context, observed, findings).await,
+        (Todo::Raise(Event::Connect), _) => Box::pin(transition::connect(context, observed, findings)).await,
         (Todo::Raise(_), _) => transition::disconnect(context, observed, findings).await,
-        (Todo::Continue, ConnectionState::Connecting { .. }) => transition::connecting(context, observed).await,
+        (Todo::Continue, ConnectionState::Connecting { .. }) => {
+            Box::pin(transition::connecting(context, observed)).await
+        }
         (Todo::Continue, _) => transition::disconnecting(context, observed.store, findings).await,
         (Todo::Rest, ConnectionState::Disconnected) => at_rest(context, observed.store, findings).await,
         (Todo::Rest, ConnectionState::Connected) => connected(context, observed, findings).await,

@@ -8,7 +8,6 @@ use crate::{
     write::WriteError,
 };
 
-
 /// Why an access key is not ready.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessKeyError {

@@ -1,1 +1,159 @@
-//! The controller of `KmsKey`.
+//! The controller of `KmsKey`: brings key material into being exactly once (protocol P2), shows its state, switches it on and off.
+//!
+//! observe → the core plans one step → do it → observe again, until there is nothing more to do. A crash between any two steps is answered by
+//! asking again. Nothing in the status changes with traffic or with the number of HSMs.
+
+mod apply;
+mod error;
+mod observe;
+mod status;
+mod switch;
+
+pub use error::KeyError;
+
+use std::{
+    convert::Infallible,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use futures::{StreamExt, future};
+use kube::{
+    Api, ResourceExt,
+    runtime::{
+        Config, Controller as Runtime, Predicate, PredicateConfig, WatchStreamExt, controller::Action,
+        events::EventType, predicates, reflector, watcher,
+    },
+};
+use operator_api::{CustomKeyStore, KmsKey, labels};
+use operator_domain::key::{
+    creation::{CreationStep, next_step},
+    deletion::{ObjectFacts, Release, release},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    context::Context,
+    effect::{self, Site},
+    keystore_account,
+    report::{self, Controller},
+};
+use observe::Observed;
+use status::Outcome;
+
+/// Reconciles at the same time: after a start all keys come at once.
+const CONCURRENCY: u16 = 32;
+/// Finalizer, intent, generate, copy, fingerprint, done: twice that is a plan that does not end.
+const MOST_STEPS: usize = 12;
+
+/// Runs until `stop`; finishes the reconciles under way.
+pub async fn run(context: Arc<Context>, stop: CancellationToken) {
+    let (keys, writer) = reflector::store();
+    context.keys.fill(keys.clone());
+    // Our own status writes are no reason to look again.
+    let changed = watcher(Api::<KmsKey>::all(context.client.clone()), watcher::Config::default())
+        .default_backoff()
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(predicates::generation.combine(predicates::finalizers), PredicateConfig::default());
+    let stores = watcher(Api::<CustomKeyStore>::all(context.client.clone()), watcher::Config::default())
+        .default_backoff()
+        .touched_objects()
+        .predicate_filter(connection, PredicateConfig::default());
+    let of_store = context.keys.clone();
+    Runtime::for_stream(changed, keys)
+        .with_config(Config::default().concurrency(CONCURRENCY))
+        .watches_stream(stores, move |store: CustomKeyStore| {
+            let name = store.name_any();
+            let in_store = |key: &KmsKey| key.spec.custom_key_store_ref.as_ref().is_some_and(|it| it.name == name);
+            of_store.references(&store.namespace().unwrap_or_default(), in_store)
+        })
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(reconcile, |_, error, _| match *error {}, context)
+        .for_each(|_| future::ready(()))
+        .await;
+}
+
+/// What of a store matters to its keys: not the count of keys in its status, or each new key would wake all others.
+fn connection(store: &CustomKeyStore) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    let status = store.status.as_ref();
+    store.uid().hash(&mut hasher);
+    status.map(|status| (status.connection_state, status.connection_generation)).hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+async fn reconcile(key: Arc<KmsKey>, context: Arc<Context>) -> Result<Action, Infallible> {
+    report::reconcile(&context, Controller::KmsKey, &*key, Box::pin(work(&key, &context))).await
+}
+
+async fn work(cached: &KmsKey, context: &Context) -> Result<Action, KeyError> {
+    let api = Api::<KmsKey>::namespaced(context.client.clone(), &cached.namespace().unwrap_or_default());
+    // INV-71: material cannot be taken back, so nothing starts from the cache.
+    let read = api.get_opt(&cached.name_any()).await.map_err(KeyError::read("the KmsKey"))?;
+    let Some(key) = read.filter(|key| key.uid() == cached.uid()) else { return Ok(Action::await_change()) };
+    if key.metadata.deletion_timestamp.is_some() {
+        return let_go(context, &api, &key).await;
+    }
+    let account = keystore_account::account_of(context, &key.namespace().unwrap_or_default()).await?;
+    let (key, outcome) = create(context, &api, key, &account).await;
+    let written = status::write(context, &api, &key, &outcome).await;
+    let action = outcome.conclude(context);
+    written?;
+    action
+}
+
+/// Follows the plan as far as it goes now.
+async fn create(context: &Context, api: &Api<KmsKey>, key: KmsKey, account: &str) -> (KmsKey, Outcome) {
+    let mut key = key;
+    for _ in 0..MOST_STEPS {
+        let observed = match observe::observe(context, &key).await {
+            Ok(observed) => observed,
+            Err(error) => return (key, Outcome::failed(error)),
+        };
+        let step = next_step(&observed.facts);
+        tracing::debug!(?step, "planned");
+        let performed = match step {
+            CreationStep::Done => {
+                let switched = switch::switch(context, &key, &observed).await;
+                return (key, Outcome::settled(observed, switched.err()));
+            }
+            CreationStep::Wait => return (key, Outcome::waiting(observed)),
+            CreationStep::Stop(problem) => return (key, Outcome::stopped(observed, problem)),
+            step => apply::apply(context, api, &key, &observed, step, account).await,
+        };
+        match performed {
+            Ok(changed) => key = changed.unwrap_or(key),
+            Err(error) => return (key, Outcome::interrupted(observed, error)),
+        }
+    }
+    (key, Outcome::failed(KeyError::Endless))
+}
+
+/// The object goes although the policy should have refused it: its material stays in the HSMs, under namespace, name and ARN (D5, INV-12).
+async fn let_go(context: &Context, api: &Api<KmsKey>, key: &KmsKey) -> Result<Action, KeyError> {
+    if !key.finalizers().iter().any(|finalizer| finalizer == labels::KEY_FINALIZER) {
+        return Ok(Action::await_change());
+    }
+    let facts = ObjectFacts {
+        has_key_id: key.spec.key_id.is_some(),
+        has_intent: key.spec.material_intent.is_some(),
+        has_fingerprint: key.spec.material_fingerprint.is_some(),
+    };
+    if release(facts) == Release::KeepingMaterial {
+        let id = key.spec.key_id.as_deref().unwrap_or_default();
+        let note =
+            format!("the key material of {id} stays in the HSMs: a KmsKey of this name with spec.keyId {id} adopts it");
+        report::event(context, key, EventType::Warning, "MaterialKept", &note).await;
+    }
+    let writes = context.writes(Controller::KmsKey);
+    effect::at(Site::Finalizer, writes.remove_finalizer(api, key, labels::KEY_FINALIZER)).await?;
+    Ok(Action::await_change())
+}
+
+impl Observed {
+    /// Whether the store's keys may be used (spec 2.11).
+    fn is_connected(&self) -> bool {
+        self.store.as_ref().is_some_and(observe::is_connected)
+    }
+}

@@ -1,0 +1,90 @@
+//! What stops a reconcile of a store without being an answer to its owner: the state stays, and the next reconcile goes on from there.
+
+use crate::{
+    claim::ClaimError,
+    fences::FenceError,
+    keystore_account::AccountError,
+    leader::NotLeader,
+    random::NoRandomness,
+    report::{Failure, Retry},
+    ring::RingAccessError,
+    secrets::SecretError,
+    write::WriteError,
+};
+
+/// Why a reconcile of a store ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The API server did not answer.
+    #[error("failed to read {what}")]
+    Read {
+        /// What was read.
+        what: &'static str,
+        /// Cause.
+        #[source]
+        source: kube::Error,
+    },
+    /// See [`WriteError`].
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// See [`SecretError`].
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// See [`RingAccessError`].
+    #[error(transparent)]
+    Ring(#[from] RingAccessError),
+    /// See [`ClaimError`].
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// See [`AccountError`].
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// See [`FenceError`].
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+    /// See [`NotLeader`].
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+    /// See [`NoRandomness`].
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// Another leader has taken the fence: this process has been deposed, or is about to learn that it was not.
+    #[error("failed to command an HSM: another leader holds its fence")]
+    Deposed,
+    /// A Secret of the installation that another controller makes is not there (yet) or cannot be read.
+    #[error("failed to use Secret {name}: {problem}")]
+    Custody {
+        /// The Secret.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl StoreError {
+    pub(super) fn read(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |source| Self::Read { what, source }
+    }
+}
+
+impl Failure for StoreError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "ApiUnavailable",
+            Self::Write(error) => error.reason(),
+            Self::Claim(error) => error.reason(),
+            Self::Secret(error) | Self::Ring(RingAccessError::Secret(error)) => error.reason(),
+            Self::Ring(RingAccessError::Ring(_)) => "RingDamaged",
+            Self::Account(error) => error.reason(),
+            Self::Fence(FenceError::NotLeader(_)) | Self::NotLeader(_) => "NotLeader",
+            Self::Fence(FenceError::Hsm(_)) => "HsmUnreachable",
+            Self::NoRandomness(_) | Self::Ring(RingAccessError::NoRandomness(_)) => "NoRandomness",
+            Self::Deposed => "Deposed",
+            Self::Custody { .. } => "SecretMissing",
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Backoff
+    }
+}

@@ -1,0 +1,34 @@
+//! The end of a store: nothing of it may be left that another store would meet (CKS-70, INV-41).
+
+use kube::{Api, ResourceExt, api::ListParams};
+use operator_api::{CustomKeyStore, KmsKey, labels};
+
+use super::{disconnect, error::StoreError, identity};
+use crate::{
+    context::Context,
+    effect::{self, Site},
+    report::Controller,
+};
+
+/// Why a DISCONNECTED store cannot go yet: it has keys, those pending deletion included (spec 2.9).
+pub(super) async fn obstacle(context: &Context, store: &CustomKeyStore) -> Result<Option<String>, StoreError> {
+    let api = Api::<KmsKey>::namespaced(context.client.clone(), &store.namespace().unwrap_or_default());
+    let keys = api.list(&ListParams::default()).await.map_err(StoreError::read("the namespace's KmsKeys"))?.items;
+    let name = store.name_any();
+    let count =
+        keys.iter().filter(|key| key.spec.custom_key_store_ref.as_ref().is_some_and(|it| it.name == name)).count();
+    if count > 0 {
+        return Ok(Some(format!("{count} KMS keys are in this store; it goes when they are gone")));
+    }
+    let holding = disconnect::release_claims(context, store).await?;
+    Ok((!holding.is_empty())
+        .then(|| format!("these HSMs have not given back the store's claim: {}", holding.join(", "))))
+}
+
+/// Gives the claims back and lets the object go. The cluster, its users and its keys stay (CKS-70).
+pub(super) async fn remove(context: &Context, store: &CustomKeyStore) -> Result<(), StoreError> {
+    identity::release_all(context, store).await?;
+    let api = Api::<CustomKeyStore>::namespaced(context.client.clone(), &store.namespace().unwrap_or_default());
+    let writes = context.writes(Controller::CustomKeyStore);
+    Ok(effect::at(Site::Finalizer, writes.remove_finalizer(&api, store, labels::STORE_FINALIZER)).await?)
+}

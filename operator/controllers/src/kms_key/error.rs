@@ -1,0 +1,94 @@
+//! What stops a reconcile of a key without being an answer to its owner.
+
+use hsm_client::HsmError;
+
+use crate::{
+    fences::FenceError,
+    keystore_account::AccountError,
+    leader::NotLeader,
+    random::NoRandomness,
+    report::{Failure, Retry},
+    write::WriteError,
+};
+
+/// Why a reconcile of a key ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The API server did not answer.
+    #[error("failed to read {what}")]
+    Read {
+        /// What was read.
+        what: &'static str,
+        /// Cause.
+        #[source]
+        source: kube::Error,
+    },
+    /// See [`WriteError`].
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// See [`AccountError`].
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// See [`FenceError`].
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+    /// See [`NotLeader`].
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+    /// See [`NoRandomness`].
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// An HSM did not answer or refused; what became of the command the next look shows (INV-23).
+    #[error("failed to {what} on {hsm_id}")]
+    Hsm {
+        /// What was tried.
+        what: &'static str,
+        /// On which HSM.
+        hsm_id: String,
+        /// Cause.
+        #[source]
+        source: HsmError,
+    },
+    /// Too few HSMs answer to decide anything.
+    #[error("failed to reach enough HSMs to go on with the key")]
+    Waiting,
+    /// The object holds something that cannot be read.
+    #[error("failed to read {0} of the KmsKey")]
+    Malformed(&'static str),
+    /// The plan did not come to an end: a fault of ours.
+    #[error("failed to finish the plan of the key")]
+    Endless,
+}
+
+impl KeyError {
+    pub(super) fn read(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |source| Self::Read { what, source }
+    }
+
+    pub(super) fn hsm(what: &'static str, hsm_id: &str) -> impl FnOnce(HsmError) -> Self {
+        move |source| Self::Hsm { what, hsm_id: hsm_id.to_owned(), source }
+    }
+}
+
+impl Failure for KeyError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "ApiUnavailable",
+            Self::Write(error) => error.reason(),
+            Self::Account(error) => error.reason(),
+            Self::Fence(FenceError::NotLeader(_)) | Self::NotLeader(_) => "NotLeader",
+            Self::Fence(FenceError::Hsm(_)) | Self::Hsm { .. } => "HsmFailed",
+            Self::NoRandomness(_) => "NoRandomness",
+            Self::Waiting => "WaitingForHsms",
+            Self::Malformed(_) => "Malformed",
+            Self::Endless => "InternalError",
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Malformed(_) => Retry::AfterChange,
+            _ => Retry::Backoff,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Status of a key: what is shown, by the table of spec 2.11, and why a key is not there yet. One write per reconcile, none when nothing changed.
+
+use jiff::Timestamp;
+use kube::{Api, runtime::controller::Action};
+use operator_api::{KmsKey, KmsKeyStatus, kms_key::KeyState};
+use operator_domain::key::{KeyState as Core, creation::Problem};
+
+use super::{error::KeyError, observe::Observed, switch};
+use crate::{
+    conditions::{self, Finding},
+    context::Context,
+    effect::{self, Site},
+    report::{Controller, chain},
+};
+
+/// How a reconcile of a key ended.
+pub(super) struct Outcome {
+    observed: Option<Observed>,
+    problem: Option<Problem>,
+    error: Option<KeyError>,
+}
+
+impl Outcome {
+    /// Nothing could be observed.
+    pub(super) fn failed(error: KeyError) -> Self {
+        Self { observed: None, problem: None, error: Some(error) }
+    }
+
+    /// Material and object agree; the state could not be set everywhere if there is an error.
+    pub(super) fn settled(observed: Observed, error: Option<KeyError>) -> Self {
+        Self { observed: Some(observed), problem: None, error }
+    }
+
+    /// Too few HSMs answer.
+    pub(super) fn waiting(observed: Observed) -> Self {
+        Self { observed: Some(observed), problem: None, error: Some(KeyError::Waiting) }
+    }
+
+    /// The owner has to do something.
+    pub(super) fn stopped(observed: Observed, problem: Problem) -> Self {
+        Self { observed: Some(observed), problem: Some(problem), error: None }
+    }
+
+    /// A step failed.
+    pub(super) fn interrupted(observed: Observed, error: KeyError) -> Self {
+        Self { observed: Some(observed), problem: None, error: Some(error) }
+    }
+
+    /// When to come again. A store that is not connected is waited for: its watch wakes the key.
+    pub(super) fn conclude(self, context: &Context) -> Result<Action, KeyError> {
+        let asleep = self.observed.as_ref().is_some_and(|observed| !observed.is_connected());
+        match self.error {
+            Some(KeyError::Waiting) if asleep => Ok(Action::requeue(context.settings.resync)),
+            Some(error) => Err(error),
+            None => Ok(Action::requeue(context.settings.resync)),
+        }
+    }
+
+    fn findings(&self, key: &KmsKey, shown: Option<KeyState>) -> Vec<Finding> {
+        let accepted = match &self.problem {
+            Some(problem) => Finding::new("Accepted", false, reason(problem), problem.to_string()),
+            None => Finding::new("Accepted", true, "Accepted", ""),
+        };
+        let ready = match (shown, &self.problem, &self.error) {
+            (_, Some(problem), _) => Finding::new("Ready", false, reason(problem), problem.to_string()),
+            (None, None, Some(error)) => Finding::new("Ready", false, "CreatingMaterial", chain(error)),
+            (None, None, None) => Finding::new("Ready", false, "CreatingMaterial", ""),
+            (Some(KeyState::Enabled), ..) => Finding::new("Ready", true, "Enabled", ""),
+            (Some(KeyState::Unavailable), ..) => {
+                Finding::new("Ready", false, "Unavailable", "the custom key store is not CONNECTED")
+            }
+            (Some(state), ..) => Finding::new("Ready", false, state.as_str(), ""),
+        };
+        let mut findings = vec![accepted, ready];
+        if matches!(self.problem, Some(Problem::MaterialMissing)) && key.spec.material_fingerprint.is_some() {
+            let cure = "no HSM has the key material and it is never replaced (INV-13): restore a backup that has it";
+            findings.push(Finding::new("MaterialLost", true, "NoHsmHasIt", cure));
+        }
+        findings
+    }
+
+    /// The state to show; absent until the material is durable (D8).
+    fn shown(&self, key: &KmsKey) -> Option<KeyState> {
+        key.spec.material_fingerprint.as_ref()?;
+        let present = key.status.as_ref().and_then(|status| status.key_state);
+        match (&self.problem, &self.observed, &self.error) {
+            (Some(Problem::MaterialMissing | Problem::Conflict), ..) => Some(KeyState::Unavailable),
+            (_, Some(observed), None) => Some(shown(switch::base(key).shown(observed.is_connected()))),
+            // INV-35, INV-49: a state that the HSMs do not have yet is not shown, but a disconnected store is.
+            (_, Some(observed), Some(_)) if !observed.is_connected() => Some(shown(switch::base(key).shown(false))),
+            (_, _, Some(_)) | (_, None, None) => present,
+        }
+    }
+
+    fn status(&self, key: &KmsKey, now: Timestamp) -> KmsKeyStatus {
+        let present = key.status.clone().unwrap_or_default();
+        let shown = self.shown(key);
+        let store = self.observed.as_ref().and_then(|observed| observed.store.as_ref());
+        let durable = key.spec.material_fingerprint.is_some();
+        let record = self.observed.as_ref().and_then(|observed| observed.records.first()).filter(|_| durable);
+        KmsKeyStatus {
+            key_state: shown,
+            arn: present.arn.or_else(|| record.map(|record| record.label.clone())),
+            creation_date: key.metadata.creation_timestamp.clone(),
+            deletion_date: present.deletion_date,
+            custom_key_store_id: present
+                .custom_key_store_id
+                .or_else(|| store.and_then(|store| store.spec.custom_key_store_id.clone())),
+            cloud_hsm_cluster_id: present
+                .cloud_hsm_cluster_id
+                .or_else(|| store.and_then(|store| store.status.as_ref()?.cloud_hsm_cluster_id.clone())),
+            backing_key_handle: present.backing_key_handle.or_else(|| record.map(|record| record.handle.to_string())),
+            observed_generation: key.metadata.generation,
+            conditions: conditions::merge(&present.conditions, self.findings(key, shown), key.metadata.generation, now),
+        }
+    }
+}
+
+/// Writes the status if it differs from the present one.
+pub(super) async fn write(
+    context: &Context,
+    api: &Api<KmsKey>,
+    key: &KmsKey,
+    outcome: &Outcome,
+) -> Result<(), KeyError> {
+    let status = outcome.status(key, Timestamp::now());
+    if key.status.as_ref() == Some(&status) {
+        return Ok(());
+    }
+    let writes = context.writes(Controller::KmsKey);
+    effect::at(Site::KeyStatus, writes.apply_status_exactly(api, key, &status)).await?;
+    Ok(())
+}
+
+fn reason(problem: &Problem) -> &'static str {
+    match problem {
+        Problem::Refused(refusal) => refusal.exception.as_str(),
+        Problem::MaterialExists(_) => "MaterialExists",
+        Problem::MaterialMissing => "MaterialLost",
+        Problem::Conflict => "MaterialConflict",
+    }
+}
+
+fn shown(state: Core) -> KeyState {
+    state.as_str().parse().unwrap_or(KeyState::Unavailable)
+}
+
+#[cfg(test)]
+mod tests;
