@@ -2,23 +2,28 @@
 
 use crate::sigv4::Credential;
 
-/// The partition of every ARN.
-const PARTITION: &str = "aws";
-
-/// The ARN of the user behind an access key.
-#[must_use]
-pub(crate) fn user(account: &str, credential: &Credential) -> String {
-    format!("arn:{PARTITION}:iam::{account}:user/{}", credential.user_name)
+/// Where the endpoint is, as far as ARNs say so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// First part of every ARN after `arn`, normally `aws`.
+    pub partition: String,
+    /// AWS Region: in ARNs, and in the scope of every signature.
+    pub region: String,
 }
 
-/// The ARN of an alias; `name` has its prefix.
-#[must_use]
-pub(crate) fn alias(region: &str, account: &str, name: &str) -> String {
-    format!("arn:{PARTITION}:kms:{region}:{account}:{name}")
-}
+impl Place {
+    /// The ARN of the user behind an access key.
+    pub(crate) fn user(&self, account: &str, credential: &Credential) -> String {
+        format!("arn:{}:iam::{account}:user/{}", self.partition, credential.user.name)
+    }
 
-/// The ARN that a key with this id would have: for messages about keys that do not exist.
-#[must_use]
-pub(crate) fn absent_key(region: &str, account: &str, key_id: &str) -> String {
-    format!("arn:{PARTITION}:kms:{region}:{account}:key/{key_id}")
+    /// The ARN of an alias; `name` has its prefix.
+    pub(crate) fn alias(&self, account: &str, name: &str) -> String {
+        format!("arn:{}:kms:{}:{account}:{name}", self.partition, self.region)
+    }
+
+    /// The ARN that a key with this id would have: for messages about keys that do not exist.
+    pub(crate) fn absent_key(&self, account: &str, key_id: &str) -> String {
+        format!("arn:{}:kms:{}:{account}:key/{key_id}", self.partition, self.region)
+    }
 }

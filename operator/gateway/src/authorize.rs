@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
+use operator_domain::authorization::Principal;
 use thiserror::Error;
 
 use crate::index::Sharded;
@@ -65,13 +66,13 @@ impl Question {
     /// The RBAC user: never a name that a tenant can write (D11).
     #[must_use]
     pub fn rbac_user(&self) -> String {
-        format!("keystores.dev:{}:{}", self.namespace, self.user_name)
+        Principal { namespace: self.namespace.to_string(), access_key: self.user_name.to_string() }.user()
     }
 
-    /// The fixed RBAC groups: all access keys, and all access keys of the namespace.
+    /// The fixed RBAC groups.
     #[must_use]
-    pub fn rbac_groups(&self) -> [String; 2] {
-        ["keystores.dev:accesskeys".to_owned(), format!("keystores.dev:accesskeys:{}", self.namespace)]
+    pub fn rbac_groups(&self) -> Vec<String> {
+        Principal::GROUPS.map(str::to_owned).to_vec()
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use audit::UserIdentity;
 
-use crate::arn;
+use crate::arn::Place;
 use crate::error::{ApiError, ErrorCode};
 use crate::index::{Account, Index, Tenant};
 use crate::sigv4::Credential;
@@ -14,38 +14,42 @@ pub(crate) struct Caller {
     pub(crate) credential: Arc<Credential>,
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) account: Arc<Account>,
+    arn: String,
 }
 
 impl Caller {
     /// The caller behind a verified credential.
     ///
     /// # Errors
-    /// As for an unknown access key, when the key's namespace has no account (any more).
-    pub(crate) fn new(credential: Arc<Credential>, index: &Index) -> Result<Self, ApiError> {
-        let tenant = index.tenant(&credential.namespace);
+    /// As for an unknown access key, when the key's namespace has no account, or another one than
+    /// when the key was made.
+    pub(crate) fn new(credential: Arc<Credential>, index: &Index, place: &Place) -> Result<Self, ApiError> {
+        let tenant = index.tenant(&credential.user.namespace);
         let account = tenant.as_ref().and_then(|tenant| tenant.account());
+        let account = account.filter(|account| account.id == *credential.user.account_id);
         let (Some(tenant), Some(account)) = (tenant, account) else {
             return Err(ApiError::new(
                 ErrorCode::UnrecognizedClient,
                 "The security token included in the request is invalid.",
             ));
         };
-        Ok(Self { credential, tenant, account })
+        let arn = place.user(&account.id, &credential);
+        Ok(Self { credential, tenant, account, arn })
     }
 
     /// `arn:aws:iam::<account>:user/<access key name>`.
-    pub(crate) fn arn(&self) -> String {
-        arn::user(&self.account.id, &self.credential)
+    pub(crate) fn arn(&self) -> &str {
+        &self.arn
     }
 
     /// The caller in audit records.
     pub(crate) fn identity(&self) -> UserIdentity {
         UserIdentity::User {
-            principal_id: self.credential.uid.to_string(),
-            arn: self.arn(),
+            principal_id: self.credential.user.uid.to_string(),
+            arn: self.arn.clone(),
             account_id: self.account.id.clone(),
             access_key_id: self.credential.access_key_id.to_string(),
-            user_name: self.credential.user_name.to_string(),
+            user_name: self.credential.user.name.to_string(),
         }
     }
 }

@@ -71,6 +71,6 @@ pub trait StoreCrypto: Send + Sync {
 
 /// The connected stores.
 pub trait ConnectedStores: Send + Sync {
-    /// The connection number `generation` of a store; none when this replica has none.
-    fn store(&self, custom_key_store_id: &str, generation: i64) -> Option<Arc<dyn StoreCrypto>>;
+    /// The connection number `generation` of a store of this namespace; none when this replica has none.
+    fn store(&self, namespace: &str, custom_key_store_id: &str, generation: i64) -> Option<Arc<dyn StoreCrypto>>;
 }

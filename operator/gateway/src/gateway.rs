@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use audit::Sink;
 
+use crate::arn::Place;
 use crate::authorize::{Authorization, Authorizer};
 use crate::control::ControlPlane;
 use crate::crypto::ConnectedStores;
@@ -25,8 +26,8 @@ pub struct Parts {
     pub audit: Arc<dyn Sink>,
     /// What is counted.
     pub metrics: Metrics,
-    /// AWS Region of the endpoint.
-    pub region: String,
+    /// Where the endpoint is.
+    pub place: Place,
 }
 
 /// Answers requests of the AWS API.
@@ -37,15 +38,15 @@ pub struct Gateway {
     pub(crate) authorization: Authorization,
     pub(crate) audit: Arc<dyn Sink>,
     pub(crate) metrics: Metrics,
-    pub(crate) region: String,
+    pub(crate) place: Place,
 }
 
 impl Gateway {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { index, stores, control, authorizer, audit, metrics, region } = parts;
-        Self { index, stores, control, authorization: Authorization::new(authorizer), audit, metrics, region }
+        let Parts { index, stores, control, authorizer, audit, metrics, place } = parts;
+        Self { index, stores, control, authorization: Authorization::new(authorizer), audit, metrics, place }
     }
 
     /// Forgets authorisation decisions that nobody has asked for in a day.

@@ -12,9 +12,9 @@ pub mod sigv4;
 
 mod arn;
 mod caller;
+mod cluster;
 mod error;
 mod gateway;
-mod key_reference;
 mod metrics;
 mod operation;
 mod router;
@@ -25,6 +25,8 @@ mod target;
 mod validation;
 mod wire;
 
+pub use arn::Place;
+pub use cluster::{GatewayConfig, Readiness, RunError, run};
 pub use error::{ApiError, ErrorCode};
 pub use gateway::{Gateway, Parts};
 pub use metrics::Metrics;

@@ -127,9 +127,9 @@ impl Gateway {
             headers: &request.parts.headers,
             body: &request.body,
         };
-        let verified = sigv4::verify(received, &self.region, &*self.index, request.received_at)?;
+        let verified = sigv4::verify(received, &self.place.region, &*self.index, request.received_at)?;
         outcome.service = verified.service;
-        Caller::new(verified.credential, &self.index)
+        Caller::new(verified.credential, &self.index, &self.place)
     }
 
     async fn run(
@@ -153,7 +153,7 @@ impl Gateway {
             user_identity: outcome.caller.as_ref().map_or_else(|| claimed_identity(request), Caller::identity),
             event_source: outcome.service.event_source(),
             event_name: outcome.operation.map_or(UNKNOWN_OPERATION, Operation::name),
-            aws_region: self.region.clone(),
+            aws_region: self.place.region.clone(),
             source_ip_address: request.peer.to_string(),
             user_agent: recorded(request.parts.headers.get(header::USER_AGENT)),
             error_code: error.map(|error| recorded_code(error.code)),

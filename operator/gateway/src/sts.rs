@@ -45,8 +45,8 @@ pub(crate) fn caller_identity(caller: &Caller, request_id: Uuid) -> Vec<u8> {
         "<GetCallerIdentityResponse xmlns=\"{NAMESPACE}\"><GetCallerIdentityResult><Arn>{}</Arn><UserId>{}</UserId>\
          <Account>{}</Account></GetCallerIdentityResult><ResponseMetadata><RequestId>{request_id}</RequestId>\
          </ResponseMetadata></GetCallerIdentityResponse>",
-        escape(&caller.arn()),
-        escape(&caller.credential.uid),
+        escape(caller.arn()),
+        escape(&caller.credential.user.uid),
         escape(&caller.account.id),
     )
     .into_bytes()

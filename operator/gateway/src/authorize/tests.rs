@@ -36,7 +36,7 @@ fn question(name: &str) -> Question {
 #[test]
 fn the_rbac_user_is_made_of_names_that_the_operator_gave() {
     assert_eq!(question("k").rbac_user(), "keystores.dev:team-a:app");
-    assert_eq!(question("k").rbac_groups(), ["keystores.dev:accesskeys", "keystores.dev:accesskeys:team-a"]);
+    assert_eq!(question("k").rbac_groups(), ["keystores.dev:access-keys"]);
 }
 
 #[tokio::test]

@@ -55,9 +55,9 @@ impl Index {
         self.credentials.insert(Arc::clone(&credential.access_key_id), Arc::new(credential));
     }
 
-    /// Keeps only the access keys whose id `keep` accepts.
-    pub fn retain_credentials(&self, keep: impl Fn(&str) -> bool) {
-        self.credentials.retain(|id, _| keep(id));
+    /// Removes an access key.
+    pub fn remove_credential(&self, access_key_id: &str) {
+        self.credentials.remove_if(access_key_id, |_| true);
     }
 
     /// Adds or replaces a key.

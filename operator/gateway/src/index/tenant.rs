@@ -73,11 +73,6 @@ impl Tenant {
         self.published.len()
     }
 
-    /// The store whose object has this name.
-    pub fn store_object(&self, name: &str) -> Option<Arc<StoreEntry>> {
-        self.stores.search(|store| &*store.name == name)
-    }
-
     /// The store that holds a key.
     pub fn store_of(&self, key: &PublishedKey) -> Option<Arc<StoreEntry>> {
         let store = self.stores.find(key.custom_key_store_id.as_deref()?)?;

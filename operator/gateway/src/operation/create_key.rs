@@ -71,12 +71,12 @@ async fn wait(call: &Call<'_>, object: &KeyObject) -> Result<Arc<KeyEntry>, ApiE
         let entry = call.caller.tenant.key_object(&object.name).filter(|entry| entry.uid == object.uid);
         match &entry {
             Some(entry) if entry.published.is_some() => return Ok(Arc::clone(entry)),
-            Some(entry) if !entry.ordered => {
-                if let Some(rejection) = &entry.rejection {
+            Some(entry) => {
+                if let Some(rejection) = entry.rejection.as_ref().filter(|_| !entry.ordered) {
                     return Err(give_up(call, object, entry, rejected(rejection)).await);
                 }
             }
-            Some(_) => {}
+            // Somebody has deleted the object.
             None if seen.is_some() => return Err(ApiError::internal()),
             None => {}
         }

@@ -29,7 +29,7 @@ pub(super) async fn run(call: &mut Call<'_>) -> Result<Answer, ApiError> {
     )?;
     call.require_audit()?;
     let (namespace, arn) = (&call.caller.tenant.namespace, call.caller.arn());
-    let disconnected = call.gateway.control.disconnect(namespace, &store.name, &arn).await;
+    let disconnected = call.gateway.control.disconnect(namespace, &store.name, arn).await;
     disconnected.map_err(|error| store_access::unchanged(&error, &id))?;
     Ok(Zeroizing::new(b"{}".to_vec()))
 }

@@ -52,9 +52,9 @@ pub(super) async fn run(call: &mut Call<'_>) -> Result<Answer, ApiError> {
         None => local(length)?,
         Some(store) => {
             store_access::require_state(&store, &[ConnectionState::Connected])?;
-            let connection = call.gateway.stores.store(&store.custom_key_store_id, store.generation);
-            let drawn = connection.ok_or_else(|| store_error(cannot_communicate(), &store.custom_key_store_id))?;
-            let drawn = drawn.generate_random(length).await;
+            let unreachable = || store_error(cannot_communicate(), &store.custom_key_store_id);
+            let connection = store_access::connection(call, &store).ok_or_else(unreachable)?;
+            let drawn = connection.generate_random(length).await;
             drawn.map_err(|error| store_error(refused(error, None), &store.custom_key_store_id))?
         }
     };

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use audit::{Resource, ResourceType};
 use operator_api::ConnectionState;
 use operator_api::kms_key::KeyState;
+use operator_domain::identifier::{KeyReference, KeyReferenceError};
 use uuid::Uuid;
 
 use super::Call;
-use crate::arn;
 use crate::authorize;
-use crate::control::ControlError;
 use crate::crypto::StoreCrypto;
 use crate::error::{ApiError, ErrorCode};
 use crate::index::{KeyEntry, PublishedKey, StoreEntry};
-use crate::key_reference::{KeyReference, ReferenceError};
 
 /// How long a lookup that misses the index may take to ask the API server.
 const LIVE_READ: std::time::Duration = std::time::Duration::from_millis(500);
@@ -56,10 +54,10 @@ pub(crate) async fn find(call: &mut Call<'_>, text: &str, aliases: Aliases) -> R
     if reference.is_alias() && aliases == Aliases::Refused {
         return Err(ApiError::new(ErrorCode::NotFound, format!("Invalid keyId '{text}'")));
     }
-    if reference.account().is_some_and(|account| account != call.caller.account.id) {
+    if reference.account().is_some_and(|account| account.to_string() != call.caller.account.id) {
         return Err(call.denied(text));
     }
-    let key = lookup(call, reference, text).await?;
+    let key = lookup(call, &reference, text).await?;
     note(call, &key)?;
     authorize(call, &key).await?;
     Ok(key)
@@ -87,20 +85,24 @@ pub(crate) enum Aliases {
     Refused,
 }
 
-async fn lookup(call: &Call<'_>, reference: KeyReference<'_>, text: &str) -> Result<Key, ApiError> {
-    let (region, account) = (&call.gateway.region, &call.caller.account.id);
+async fn lookup(call: &Call<'_>, reference: &KeyReference, text: &str) -> Result<Key, ApiError> {
+    let (place, account) = (&call.gateway.place, &call.caller.account.id);
     match reference {
-        KeyReference::Id(id) => by_id(call, id).await.ok_or_else(|| missing(&arn::absent_key(region, account, text))),
-        KeyReference::Arn { id, .. } => {
-            let key = by_id(call, id).await.filter(|key| key.published().is_ok_and(|key| key.arn == text));
-            key.ok_or_else(|| missing(text))
+        KeyReference::Id(id) => {
+            let key = by_id(call, Uuid::from_bytes(*id.as_bytes())).await;
+            key.ok_or_else(|| missing(&place.absent_key(account, text)))
         }
-        KeyReference::Alias(name) => by_alias(call, name).ok_or_else(|| {
-            ApiError::new(ErrorCode::NotFound, format!("Alias {} is not found.", arn::alias(region, account, name)))
-        }),
-        KeyReference::AliasArn { name, .. } => {
-            let key = by_alias(call, name).filter(|_| arn::alias(region, account, name) == text);
-            key.ok_or_else(|| ApiError::new(ErrorCode::NotFound, format!("Alias {text} is not found.")))
+        KeyReference::Arn(named) => {
+            let key = by_id(call, Uuid::from_bytes(*named.key_id.as_bytes())).await;
+            // The key's own ARN counts, whatever the region is called today (D1).
+            key.filter(|key| key.published().is_ok_and(|key| key.arn == text)).ok_or_else(|| missing(text))
+        }
+        KeyReference::Alias(name) => {
+            by_alias(call, name.as_str()).ok_or_else(|| no_alias(&place.alias(account, name.as_str())))
+        }
+        KeyReference::AliasArn(named) => {
+            let name = named.name.as_str();
+            by_alias(call, name).filter(|_| place.alias(account, name) == text).ok_or_else(|| no_alias(text))
         }
     }
 }
@@ -111,14 +113,13 @@ async fn by_id(call: &Call<'_>, id: Uuid) -> Option<Key> {
     }
     // A key that another replica has just made may not have reached our watch: one bounded live read.
     let namespace = &call.caller.tenant.namespace;
-    match tokio::time::timeout(LIVE_READ, call.gateway.control.find_key(namespace, id)).await {
-        Ok(Ok(entry)) => Key::new(call, Arc::new(entry?)),
-        Ok(Err(ControlError::Gone)) => None,
-        Ok(Err(error)) => {
+    let read = tokio::time::timeout(LIVE_READ, call.gateway.control.find_key(namespace, id)).await.ok()?;
+    match read {
+        Ok(entry) => Key::new(call, Arc::new(entry?)),
+        Err(error) => {
             tracing::debug!(%error, "live read of a key failed");
             None
         }
-        Err(_) => None,
     }
 }
 
@@ -132,12 +133,20 @@ fn missing(arn: &str) -> ApiError {
     ApiError::new(ErrorCode::NotFound, format!("Key '{arn}' does not exist"))
 }
 
-fn unreadable(call: &Call<'_>, error: ReferenceError, text: &str) -> ApiError {
-    let lists_invalid_arn = !call.operation.is_cryptographic();
+fn no_alias(arn: &str) -> ApiError {
+    ApiError::new(ErrorCode::NotFound, format!("Alias {arn} is not found."))
+}
+
+/// What is no reference at all: an exception of its own only where the operation lists one (KEY-15).
+fn unreadable(call: &Call<'_>, error: KeyReferenceError, text: &str) -> ApiError {
     match error {
-        ReferenceError::Arn if lists_invalid_arn => ApiError::new(ErrorCode::InvalidArn, format!("Invalid arn {text}")),
-        ReferenceError::Arn => ApiError::new(ErrorCode::NotFound, format!("Invalid arn {text}")),
-        ReferenceError::Id => ApiError::new(ErrorCode::NotFound, format!("Invalid keyId '{text}'")),
+        KeyReferenceError::InvalidArn if call.operation.is_cryptographic() => {
+            ApiError::new(ErrorCode::NotFound, format!("Invalid arn {text}"))
+        }
+        KeyReferenceError::InvalidArn => ApiError::new(ErrorCode::InvalidArn, format!("Invalid arn {text}")),
+        KeyReferenceError::Unknown | KeyReferenceError::Length => {
+            ApiError::new(ErrorCode::NotFound, format!("Invalid keyId '{text}'"))
+        }
     }
 }
 
@@ -185,7 +194,7 @@ pub(crate) fn require_usable(key: &Key) -> Result<(), ApiError> {
 /// `KMSInvalidStateException` when there is none (SCN-10, SCN-17).
 pub(crate) fn connection(call: &Call<'_>, key: &Key) -> Result<Arc<dyn StoreCrypto>, ApiError> {
     let store = key.store.as_ref().ok_or_else(cannot_communicate)?;
-    call.gateway.stores.store(&store.custom_key_store_id, store.generation).ok_or_else(cannot_communicate)
+    super::store_access::connection(call, store).ok_or_else(cannot_communicate)
 }
 
 /// The documented answer when the HSMs cannot be reached although the store is connected.

@@ -1,13 +1,14 @@
 //! ListKeys: the caller's keys in order of their id, a page at a time.
 
+use operator_domain::identifier::KeyId;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use uuid::Uuid;
 
 use super::{Answer, Call, page};
 use crate::authorize::Resource;
 use crate::error::{ApiError, ErrorCode};
 use crate::index::KeyEntry;
-use crate::key_reference::parse_key_id;
 use crate::validation::Violations;
 use crate::wire;
 
@@ -34,7 +35,7 @@ struct Response<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Key<'a> {
-    key_id: uuid::Uuid,
+    key_id: Uuid,
     key_arn: &'a str,
 }
 
@@ -46,7 +47,8 @@ pub(super) async fn run(call: &mut Call<'_>) -> Result<Answer, ApiError> {
     violations.one_of("resourceOwners", request.resource_owners.as_deref(), &owners);
     let page = page::read(call, violations, request.limit, request.marker, LIMITS)?;
     call.authorize(Resource::KmsKeys, None, "*").await?;
-    let after = page.after.as_deref().map(|id| parse_key_id(id).ok_or_else(foreign_marker)).transpose()?;
+    let after = page.after.as_deref().map(|id| id.parse::<KeyId>().map_err(|_| foreign_marker())).transpose()?;
+    let after = after.map(|id| Uuid::from_bytes(*id.as_bytes()));
     // No key is ever shared by another account here: of those there are none.
     let own = request.resource_owners.as_deref() != Some("OTHER_ACCOUNTS_VIA_RAM");
     let wanted = if own { page.limit + 1 } else { 0 };

@@ -63,7 +63,7 @@ impl Call<'_> {
     ) -> Result<(), ApiError> {
         let question = Question {
             namespace: Arc::clone(&self.caller.tenant.namespace),
-            user_name: Arc::clone(&self.caller.credential.user_name),
+            user_name: Arc::clone(&self.caller.credential.user.name),
             verb: self.operation.verb(),
             resource,
             name,

@@ -6,6 +6,7 @@ use operator_api::ConnectionState;
 
 use super::Call;
 use crate::control::ControlError;
+use crate::crypto::StoreCrypto;
 use crate::error::{ApiError, ErrorCode};
 use crate::index::{ClusterEntry, StoreEntry};
 use crate::validation::Violations;
@@ -26,6 +27,12 @@ pub(super) fn find(call: &Call<'_>, id: &str) -> Result<Arc<StoreEntry>, ApiErro
 /// The answer for a store that does not exist here.
 pub(super) fn not_found(shown: &str) -> ApiError {
     ApiError::new(ErrorCode::CustomKeyStoreNotFound, format!("Custom key store {shown} does not exist."))
+}
+
+/// The connection of the store in this replica, of the generation that the index knows.
+pub(super) fn connection(call: &Call<'_>, store: &StoreEntry) -> Option<Arc<dyn StoreCrypto>> {
+    let namespace = &call.caller.tenant.namespace;
+    call.gateway.stores.store(namespace, &store.custom_key_store_id, store.generation)
 }
 
 /// Checks the parameter of the two operations that take nothing but a store id.

@@ -19,16 +19,25 @@ impl SecretAccessKey {
     }
 }
 
+/// The user that an access key stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The namespace that the user belongs to (D1).
+    pub namespace: Arc<str>,
+    /// The account that the namespace had when the key was made. If it has another one now, the key is dead.
+    pub account_id: Arc<str>,
+    /// The name of the `KmsAccessKey`, which is the user's name.
+    pub name: Arc<str>,
+    /// The uid of the `KmsAccessKey`: stable while names may be used again.
+    pub uid: Arc<str>,
+}
+
 /// An access key and the user it stands for.
 pub struct Credential {
     /// The public half, `AKIA…`.
     pub access_key_id: Arc<str>,
-    /// The namespace whose account the user belongs to (D1).
-    pub namespace: Arc<str>,
-    /// The name of the `KmsAccessKey`, which is the user's name.
-    pub user_name: Arc<str>,
-    /// The uid of the `KmsAccessKey`: stable while names may be used again.
-    pub uid: Arc<str>,
+    /// Whose key it is.
+    pub user: User,
     secret: SecretAccessKey,
     signing_keys: [ArcSwapOption<SigningKey>; Service::COUNT],
 }
@@ -46,24 +55,18 @@ pub trait CredentialSource {
 }
 
 impl Credential {
-    /// An access key of the user `user_name` in `namespace`.
+    /// An access key of `user`.
     #[must_use]
-    pub fn new(
-        access_key_id: Arc<str>,
-        secret: SecretAccessKey,
-        namespace: Arc<str>,
-        user_name: Arc<str>,
-        uid: Arc<str>,
-    ) -> Self {
+    pub fn new(access_key_id: Arc<str>, secret: SecretAccessKey, user: User) -> Self {
         let signing_keys = std::array::from_fn(|_| ArcSwapOption::const_empty());
-        Self { access_key_id, namespace, user_name, uid, secret, signing_keys }
+        Self { access_key_id, user, secret, signing_keys }
     }
 
     /// The signing key for a day, region and service. Derived once per day and service and then kept: the four HMACs
     /// would otherwise be a tenth of the gateway's work per request (performance §3).
     pub(super) fn signing_key(&self, date: &str, region: &str, service: Service) -> Arc<hmac::Key> {
         let slot = self.signing_keys.get(service.index());
-        if let Some(known) = slot.and_then(|slot| slot.load_full())
+        if let Some(known) = slot.and_then(ArcSwapOption::load_full)
             && known.date == date
             && known.region == region
         {

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use std::sync::Arc;
 
 pub use authorization::{Authorization, Scope};
-pub use credential::{Credential, CredentialSource, SecretAccessKey};
+pub use credential::{Credential, CredentialSource, SecretAccessKey, User};
 pub use refusal::Refusal;
 
 use crate::service::Service;

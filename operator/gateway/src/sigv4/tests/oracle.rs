@@ -15,6 +15,10 @@ pub(super) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 pub(super) const REGION: &str = "local-1";
 pub(super) const HOST: &str = "kms.local-1.test:8443";
 
+pub(super) fn user() -> User {
+    User { namespace: "team-a".into(), account_id: "111122223333".into(), name: "app".into(), uid: "uid".into() }
+}
+
 /// One known access key.
 pub(super) struct Keys(Arc<Credential>);
 
@@ -27,7 +31,7 @@ impl Default for Keys {
 impl Keys {
     pub(super) fn with(id: &str, secret: &str) -> Self {
         let secret = SecretAccessKey::new(Zeroizing::new(secret.to_owned()));
-        Self(Arc::new(Credential::new(id.into(), secret, "team-a".into(), "app".into(), "uid".into())))
+        Self(Arc::new(Credential::new(id.into(), secret, user())))
     }
 }
 

@@ -9,7 +9,9 @@ use super::super::*;
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
 /// Name, method, headers, body, signature.
-const VECTORS: &[(&str, Method, &[(&str, &str)], &[u8], &str)] = &[
+type Vector = (&'static str, Method, &'static [(&'static str, &'static str)], &'static [u8], &'static str);
+
+const VECTORS: &[Vector] = &[
     (
         "get-header-value-trim",
         Method::GET,
@@ -202,7 +204,7 @@ const VECTORS: &[(&str, Method, &[(&str, &str)], &[u8], &str)] = &[
 #[test]
 fn the_published_signatures_are_computed_from_the_published_requests() {
     let secret = SecretAccessKey::new(zeroize::Zeroizing::new(SECRET.to_owned()));
-    let credential = Credential::new("AKIDEXAMPLE".into(), secret, "n".into(), "u".into(), "i".into());
+    let credential = Credential::new("AKIDEXAMPLE".into(), secret, super::oracle::user());
     for (name, method, headers, body, signature) in VECTORS {
         let mut map = HeaderMap::new();
         for (name, value) in *headers {

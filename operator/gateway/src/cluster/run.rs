@@ -1,0 +1,150 @@
+//! The gateway as a process: watches, lease, server; from start to drained.
+
+use std::io::stdout;
+use std::sync::Arc;
+use std::time::Duration;
+
+use audit::LineWriter;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::access_keys::AccessKeys;
+use super::accounts::Accounts;
+use super::config::GatewayConfig;
+use super::connections::Connections;
+use super::control_plane::Kubernetes;
+use super::feed::{Feed, follow};
+use super::keys::{Aliases, Keys};
+use super::lease;
+use super::readiness::Readiness;
+use super::reviews::Reviews;
+use super::secrets::{CERTIFICATE, Secrets};
+use super::stores::{Clusters, Stores};
+use crate::gateway::{Gateway, Parts};
+use crate::index::Index;
+use crate::metrics::Metrics;
+use crate::server::{CertificateError, ServingCertificate, serve};
+
+/// How often decisions that nobody needs any more are forgotten.
+const FORGETTING: Duration = Duration::from_secs(3_600);
+
+/// Why a gateway did not start.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The address cannot be listened on.
+    #[error("failed to listen on {address}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// The operating system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// TLS cannot be configured.
+    #[error("failed to configure TLS")]
+    Tls(#[from] CertificateError),
+    /// The audit writer has no thread.
+    #[error("failed to start the audit writer")]
+    Audit(#[source] std::io::Error),
+}
+
+/// Runs a gateway until `shutdown`, then drains it. Connections are accepted once `readiness` says ready.
+///
+/// `client` must have its own retries off: what is retried, and how often, is decided here.
+///
+/// # Errors
+/// [`RunError`] when it cannot start. A lost API server is no error: what is known stays in use.
+pub async fn run(
+    config: GatewayConfig,
+    client: Client,
+    metrics: Metrics,
+    readiness: Arc<Readiness>,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    let listener =
+        TcpListener::bind(config.listen).await.map_err(|source| RunError::Listen { address: config.listen, source })?;
+    let index = Arc::new(Index::default());
+    let connections = Arc::new(Connections::new(config.zone.clone()));
+    let certificate = Arc::new(ServingCertificate::new()?);
+    let gateway = Arc::new(Gateway::new(Parts {
+        index: Arc::clone(&index),
+        stores: Arc::clone(&connections) as _,
+        control: Arc::new(Kubernetes::new(client.clone())),
+        authorizer: Arc::new(Reviews(client.clone())),
+        audit: Arc::new(LineWriter::start(stdout()).map_err(RunError::Audit)?),
+        metrics,
+        place: config.place.clone(),
+    }));
+
+    // The watches and the lease outlive the accepting of connections: requests that drain still use what they know.
+    let (tasks, background) = (TaskTracker::new(), CancellationToken::new());
+    let watches = Watches { tasks: &tasks, readiness: &readiness, shutdown: &background };
+    watches.start(&config, &client, &index, &connections, &certificate);
+    let kept = lease::keep(client, config.namespace, config.replica, connections, background.clone());
+    tasks.spawn(kept);
+    tasks.spawn(forget(Arc::clone(&gateway), background.clone()));
+
+    tokio::select! {
+        () = readiness.ready() => {
+            tracing::info!(address = %config.listen, region = config.place.region, "serving");
+            serve(listener, certificate, gateway, shutdown).await;
+        }
+        () = shutdown.cancelled() => {}
+    }
+    background.cancel();
+    tasks.close();
+    tasks.wait().await;
+    Ok(())
+}
+
+/// What every watch needs.
+struct Watches<'a> {
+    tasks: &'a TaskTracker,
+    readiness: &'a Arc<Readiness>,
+    shutdown: &'a CancellationToken,
+}
+
+impl Watches<'_> {
+    fn start(
+        &self,
+        config: &GatewayConfig,
+        client: &Client,
+        index: &Arc<Index>,
+        connections: &Arc<Connections>,
+        certificate: &Arc<ServingCertificate>,
+    ) {
+        let parts =
+            [Keys::NAME, Aliases::NAME, Accounts::NAME, Stores::NAME, Clusters::NAME, Secrets::NAME, CERTIFICATE];
+        self.readiness.expect(&parts);
+        let (index, connections) = (|| Arc::clone(index), || Arc::clone(connections));
+        self.follow(Keys(index()), Api::all(client.clone()));
+        self.follow(Aliases(index()), Api::all(client.clone()));
+        self.follow(Accounts::new(index()), Api::all(client.clone()));
+        self.follow(Stores { index: index(), connections: connections() }, Api::all(client.clone()));
+        self.follow(Clusters { index: index(), connections: connections() }, Api::all(client.clone()));
+        let secrets = Secrets {
+            access_keys: AccessKeys::new(index()),
+            connections: connections(),
+            certificate: Arc::clone(certificate),
+            readiness: Arc::clone(self.readiness),
+        };
+        self.follow(secrets, Api::<Secret>::namespaced(client.clone(), &config.namespace));
+    }
+
+    fn follow<F: Feed>(&self, feed: F, api: Api<F::Object>) {
+        self.tasks.spawn(follow(feed, api, Arc::clone(self.readiness), self.shutdown.clone()));
+    }
+}
+
+async fn forget(gateway: Arc<Gateway>, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(FORGETTING) => gateway.forget_old_decisions(),
+        }
+    }
+}
