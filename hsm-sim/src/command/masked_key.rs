@@ -30,8 +30,8 @@ pub(crate) fn extract(
 /// Takes in a key of the session's user, durably. The same material again is success.
 ///
 /// # Errors
-/// `KeyNotUsable` if other material was there: both are kept and the key is in conflict (INV-06); `InvalidArgument` if
-/// it was not sealed in this cluster; `KeyAccessDenied` for another user's key; `FenceTooLow`, `StorageFull`.
+/// `KeyNotUsable` if other material was there: both are kept and the key is in conflict (INV-06); `CiphertextInvalid`
+/// if it was not sealed in this cluster; `KeyAccessDenied` for another user's key; `FenceTooLow`, `StorageFull`.
 pub(crate) async fn insert(
     hsm: &Hsm,
     session: &Session,

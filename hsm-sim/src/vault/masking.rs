@@ -36,9 +36,9 @@ impl Masking {
     /// Opens a masked key of the same cluster; it has no handle yet.
     ///
     /// # Errors
-    /// `InvalidArgument` if it was not sealed by a member of this cluster.
+    /// `CiphertextInvalid` if it was not sealed by a member of this cluster.
     pub(crate) fn unmask(&self, masked: &[u8]) -> Outcome<Key> {
-        let content = seal::open(&self.key, KEY, &self.lineage, masked).map_err(|_| ReturnCode::InvalidArgument)?;
+        let content = seal::open(&self.key, KEY, &self.lineage, masked).map_err(|_| ReturnCode::CiphertextInvalid)?;
         let content = MaskedKeyContent::decode(&content[..]).map_err(|_| ReturnCode::InvalidArgument)?;
         Key::from_content(&content, 0).ok_or(ReturnCode::InvalidArgument)
     }
@@ -90,7 +90,7 @@ pub(crate) mod tests {
         let opened = masking.unmask(&masked).unwrap();
         assert_eq!((opened.id, opened.fingerprint), (KeyId([1; 16]), key(1, 1).fingerprint));
         for other in [Masking::new(Zeroizing::new([0; 32]), [2; 32]), Masking::new(Zeroizing::new([1; 32]), [0; 32])] {
-            assert_eq!(other.unmask(&masked).err(), Some(ReturnCode::InvalidArgument));
+            assert_eq!(other.unmask(&masked).err(), Some(ReturnCode::CiphertextInvalid));
         }
         assert_eq!(masking.open_snapshot(&masked).err(), Some(ReturnCode::InvalidArgument));
     }

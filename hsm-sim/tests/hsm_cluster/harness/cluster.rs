@@ -1,0 +1,314 @@
+//! A cluster of three processes and the operator's side of it.
+
+use super::custody::{Fences, MemoryCustody};
+use super::network::three_addresses;
+use super::process::{PodFiles, Process};
+use hsm_client::command::HsmState;
+use hsm_client::pki::{CertificateAuthority, ClientRole, Issued, PrivateKeyPem};
+use hsm_client::{ClientIdentity, HsmEndpoint, KMS_USER, OFFICER, Session, TrustAnchor};
+use hsm_initialization::custody::entry;
+use hsm_initialization::ring::Ring;
+use hsm_initialization::{
+    ClusterPlan, Fencing, Observed, PlannedPod, PodAddresses, Procedure, Recorded, RecordedHsm, SecretName, Step,
+    next_step,
+};
+use std::time::{Duration, Instant, SystemTime};
+use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+/// How long facts may take to change by themselves.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest one phase of dialling may take in a test.
+pub(crate) const DIAL: Duration = Duration::from_secs(10);
+
+/// One pod of the cluster.
+pub(crate) struct Pod {
+    pub(crate) files: PodFiles,
+    zone: &'static str,
+    process: Option<Process>,
+}
+
+/// Three HSMs and everything their operator would keep.
+pub(crate) struct Cluster {
+    pub(crate) cluster_id: String,
+    pub(crate) pods: Vec<Pod>,
+    pub(crate) custody: MemoryCustody,
+    fences: Fences,
+    recorded: Recorded,
+    _directory: TempDir,
+}
+
+impl Cluster {
+    /// Three processes with blank volumes; the secrets that they mount exist.
+    pub(crate) async fn blank() -> Self {
+        let directory = tempfile::tempdir().expect("makes a directory");
+        let cluster_id = format!("cluster-{}", random_letters());
+        let pods = three_addresses()
+            .into_iter()
+            .zip(["local-1a", "local-1b", "local-1c"])
+            .enumerate()
+            .map(|(index, (address, zone))| {
+                let pod_name = format!("{cluster_id}-{index}");
+                let files = PodFiles { directory: directory.path().join(&pod_name), pod_name, address };
+                Pod { files, zone, process: None }
+            })
+            .collect();
+        let mut cluster = Self {
+            cluster_id,
+            pods,
+            custody: MemoryCustody::default(),
+            fences: Fences::default(),
+            recorded: Recorded::default(),
+            _directory: directory,
+        };
+        while !cluster.step().await.1.certified_pods.len().eq(&3) {}
+        while matches!(cluster.step().await.0, Step::MakeSealingShare) {}
+        cluster.mount();
+        for index in 0..3 {
+            cluster.start(index);
+        }
+        cluster
+    }
+
+    /// Three active HSMs with `kmsuser`.
+    pub(crate) async fn active() -> Self {
+        let mut cluster = Self::blank().await;
+        cluster.drive().await;
+        cluster
+    }
+
+    /// Writes the files that a pod mounts from its Secrets.
+    fn mount(&self) {
+        for pod in &self.pods {
+            let files = &pod.files;
+            std::fs::create_dir_all(files.data()).expect("makes the volume");
+            let name = &files.pod_name;
+            let mounts = [
+                ("pod.crt", self.custody.bytes(SecretName::Pods, &format!("{name}.crt"))),
+                ("pod.key", self.custody.bytes(SecretName::Pods, &format!("{name}.key"))),
+                ("operator-ca.crt", self.custody.bytes(SecretName::Pods, entry::OPERATOR_CA)),
+                ("share", self.custody.bytes(SecretName::SealingShare, entry::SHARE)),
+            ];
+            for (file, bytes) in mounts {
+                std::fs::write(files.directory.join(file), bytes).expect("mounts");
+            }
+        }
+    }
+
+    /// Starts the process of a pod and waits until it listens.
+    pub(crate) fn start(&mut self, index: usize) {
+        let pod = &mut self.pods[index];
+        assert!(pod.process.is_none(), "runs already");
+        pod.process = Some(pod.files.start());
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self, index: usize) {
+        self.pods[index].process = None;
+    }
+
+    /// SIGKILL, and start again on the same volume.
+    pub(crate) fn restart(&mut self, index: usize) {
+        self.kill(index);
+        self.start(index);
+    }
+
+    /// SIGKILL, and a new, empty volume.
+    pub(crate) fn lose_volume(&mut self, index: usize) {
+        self.kill(index);
+        let data = self.pods[index].files.data();
+        std::fs::remove_dir_all(&data).expect("removes the volume");
+        std::fs::create_dir_all(&data).expect("makes a volume");
+        self.start(index);
+    }
+
+    /// SIGSTOP: the HSM keeps its connections and answers nothing.
+    pub(crate) fn freeze(&self, index: usize) {
+        self.pods[index].process.as_ref().expect("runs").freeze();
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&self, index: usize) {
+        self.pods[index].process.as_ref().expect("runs").thaw();
+    }
+
+    /// The pod gets another address, as a pod does that is made again; its volume stays.
+    pub(crate) fn relocate(&mut self, index: usize) {
+        self.kill(index);
+        self.pods[index].files.address = three_addresses()[0];
+        self.start(index);
+    }
+
+    fn plan(&self) -> ClusterPlan {
+        let planned = |pod: &Pod| PlannedPod {
+            pod_name: pod.files.pod_name.clone(),
+            availability_zone: pod.process.is_some().then(|| pod.zone.to_owned()),
+            addresses: pod.process.is_some().then(|| PodAddresses {
+                client: pod.files.client(),
+                provisioning: pod.files.peer(),
+                peer: pod.files.peer().to_string(),
+            }),
+        };
+        ClusterPlan {
+            cluster_id: self.cluster_id.clone(),
+            pods: self.pods.iter().map(planned).collect(),
+            recorded: self.recorded.clone(),
+        }
+    }
+
+    /// The operator's procedure for this cluster.
+    pub(crate) fn procedure(&self) -> Procedure<'_, MemoryCustody, Fences> {
+        Procedure::new(&self.custody, &self.fences, &self.cluster_id)
+    }
+
+    pub(crate) async fn observe(&self) -> Observed {
+        self.procedure().observe(self.plan()).await.expect("observes")
+    }
+
+    /// Observes, decides and performs one step; returns it and the facts behind it.
+    pub(crate) async fn step(&mut self) -> (Step, Observed) {
+        let observed = self.observe().await;
+        let step = next_step(&observed);
+        self.record(&step, &observed);
+        self.procedure().perform(&observed, &step).await.unwrap_or_else(|error| panic!("{step:?}: {error:?}"));
+        (step, observed)
+    }
+
+    /// What a controller writes into the resource.
+    pub(crate) fn record(&mut self, step: &Step, observed: &Observed) {
+        match step {
+            Step::RecordIntent(intent) => {
+                assert!(self.recorded.initialization_intent.is_none(), "set once");
+                self.recorded.initialization_intent = Some(intent.clone());
+            }
+            Step::RecordClusterCertificate { fingerprint } => {
+                assert!(self.recorded.cluster_certificate_fingerprint.is_none(), "set once");
+                self.recorded.cluster_certificate_fingerprint = Some(*fingerprint);
+            }
+            _ => {}
+        }
+        for hsm in &observed.hsms {
+            let (Some(endpoint), Some(addresses)) = (hsm.endpoint(), &hsm.pod.addresses) else { continue };
+            let recorded = RecordedHsm {
+                pod_name: hsm.pod.pod_name.clone(),
+                hsm_id: endpoint.hsm_id,
+                availability_zone: endpoint.availability_zone,
+                identity_fingerprint: endpoint.identity_fingerprint,
+                peer_address: addresses.peer.clone(),
+            };
+            self.recorded.hsms.retain(|other| other.pod_name != recorded.pod_name);
+            self.recorded.hsms.push(recorded);
+        }
+    }
+
+    /// Steps until there is nothing left to do; returns the steps.
+    pub(crate) async fn drive(&mut self) -> Vec<Step> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut steps = Vec::new();
+        loop {
+            let (step, observed) = self.step().await;
+            match &step {
+                Step::Done => return steps,
+                Step::Blocked(reason) => panic!("{reason}"),
+                Step::Wait(reason) => {
+                    assert!(Instant::now() < deadline, "{reason}: {observed:#?}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                _ => steps.push(step),
+            }
+        }
+    }
+
+    /// Endpoints of all assigned HSMs that can be reached.
+    pub(crate) async fn endpoints(&self) -> Vec<HsmEndpoint> {
+        self.observe().await.hsms.iter().filter_map(hsm_initialization::ObservedHsm::endpoint).collect()
+    }
+
+    /// Endpoint of one pod's HSM.
+    pub(crate) async fn endpoint(&self, index: usize) -> HsmEndpoint {
+        self.observe().await.hsms[index].endpoint().expect("is assigned and running")
+    }
+
+    /// The controllers' session to one pod's HSM.
+    pub(crate) async fn session(&self, index: usize) -> Session {
+        let endpoint = self.endpoint(index).await;
+        self.procedure().session(&self.pods[index].files.pod_name, &endpoint).await.expect("connects")
+    }
+
+    /// A session with `kmsuser` logged in.
+    pub(crate) async fn kmsuser(&self, index: usize) -> Session {
+        let session = self.session(index).await;
+        session.login(KMS_USER, self.kmsuser_password().as_str()).await.expect("logs in");
+        session
+    }
+
+    /// A session with the officer logged in.
+    pub(crate) async fn officer(&self, index: usize) -> Session {
+        let session = self.session(index).await;
+        let password = self.custody.text(SecretName::Officer, entry::OFFICER_PASSWORD);
+        session.login(OFFICER, &password).await.expect("logs in");
+        session
+    }
+
+    /// Epoch 1 of the ring.
+    pub(crate) fn kmsuser_password(&self) -> Zeroizing<String> {
+        let ring = Ring::parse(&self.custody.bytes(SecretName::Ring, entry::RING));
+        let Ok(ring) = ring else { panic!("no ring") };
+        Zeroizing::new(ring.active().expect("active").password.expose().to_owned())
+    }
+
+    /// This operator's fence on the session's HSM.
+    pub(crate) async fn fence(&self, session: &Session) -> u64 {
+        self.fences.fence_on(session).await.expect("has a fence")
+    }
+
+    /// The cluster's trust anchor.
+    pub(crate) fn anchor(&self) -> TrustAnchor {
+        TrustAnchor::parse(&self.custody.text(SecretName::CustomerAuthority, entry::CUSTOMER_CERTIFICATE))
+            .expect("parses")
+    }
+
+    /// The customer CA.
+    pub(crate) fn customer_authority(&self) -> CertificateAuthority {
+        let secret = SecretName::CustomerAuthority;
+        let key = PrivateKeyPem::parse(Zeroizing::new(self.custody.text(secret, entry::CUSTOMER_KEY)));
+        let certificate = self.custody.text(secret, entry::CUSTOMER_CERTIFICATE);
+        CertificateAuthority::load(&certificate, &key.expect("key")).expect("loads")
+    }
+
+    /// A client certificate of this cluster.
+    pub(crate) fn issue(&self, role: ClientRole) -> Issued {
+        self.customer_authority().issue_client(role, "test", SystemTime::now()).expect("issues")
+    }
+
+    /// A client identity of this cluster.
+    pub(crate) fn identity(&self, role: ClientRole) -> ClientIdentity {
+        let issued = self.issue(role);
+        ClientIdentity::from_pem(&issued.certificate, &issued.key).expect("reads")
+    }
+
+    /// Waits until every HSM is active and no key is missing anywhere.
+    pub(crate) async fn settled(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut counts = Vec::new();
+            for index in 0..self.pods.len() {
+                let session = self.session(index).await;
+                let info = session.hsm_info().await.expect("reads");
+                counts.push((info.state, info.key_count, info.under_replicated_keys));
+            }
+            let equal = counts.iter().all(|count| count.1 == counts[0].1);
+            if equal && counts.iter().all(|count| count.0 == HsmState::Active && count.2 == 0) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "not settled: {counts:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+fn random_letters() -> String {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).expect("randomness");
+    bytes.iter().map(|byte| char::from(b'a' + byte % 26)).collect()
+}

@@ -1,0 +1,140 @@
+//! One hsm-sim process: started with its files, killed by its own pid, never by name.
+
+use rustix::process::{Pid, Signal};
+use std::fs::{File, OpenOptions};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a process may take to listen or to give up: a debug build on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where one pod's files are and where it listens.
+#[derive(Clone)]
+pub(crate) struct PodFiles {
+    /// Directory with `data/` and the mounted files.
+    pub(crate) directory: PathBuf,
+    /// Pod name.
+    pub(crate) pod_name: String,
+    /// Its address.
+    pub(crate) address: Ipv4Addr,
+}
+
+impl PodFiles {
+    pub(crate) fn client(&self) -> SocketAddr {
+        (self.address, 2223).into()
+    }
+
+    pub(crate) fn peer(&self) -> SocketAddr {
+        (self.address, 2224).into()
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    fn command(&self) -> Command {
+        let file = |name: &str| self.directory.join(name);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hsm-sim"));
+        command
+            .arg("--data-dir")
+            .arg(self.data())
+            .args(["--pod-name", &self.pod_name])
+            .arg("--pod-certificate")
+            .arg(file("pod.crt"))
+            .arg("--pod-key")
+            .arg(file("pod.key"))
+            .arg("--operator-ca")
+            .arg(file("operator-ca.crt"))
+            .arg("--sealing-share")
+            .arg(file("share"))
+            .args(["--client-listen", &self.client().to_string()])
+            .args(["--peer-listen", &self.peer().to_string()])
+            .args(["--admin-listen", &SocketAddr::from((self.address, 9090)).to_string()])
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn log(&self) -> File {
+        let path = self.directory.join("log");
+        OpenOptions::new().create(true).append(true).open(path).expect("opens the log")
+    }
+
+    /// Starts the process and waits until it listens.
+    pub(crate) fn start(&self) -> Process {
+        let child = self.command().stdout(self.log()).stderr(self.log()).spawn().expect("starts hsm-sim");
+        let mut process = Process { child, log: self.directory.join("log") };
+        let deadline = Instant::now() + PATIENCE;
+        while std::net::TcpStream::connect_timeout(&self.peer(), PATIENCE).is_err() {
+            assert!(process.is_running(), "hsm-sim ended: {}", process.log());
+            assert!(Instant::now() < deadline, "hsm-sim does not listen: {}", process.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        process
+    }
+
+    /// Starts the process where it must refuse to run; returns how it ended and what it said.
+    pub(crate) fn start_in_vain(&self) -> (ExitStatus, String) {
+        let mut child = self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        let deadline = Instant::now() + PATIENCE;
+        while child.try_wait().expect("waits").is_none() {
+            if Instant::now() > deadline {
+                child.kill().expect("kills its own child");
+                panic!("hsm-sim runs although it must refuse");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let output = child.wait_with_output().expect("reads");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status, String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+/// A running hsm-sim; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("waits").is_none()
+    }
+
+    /// SIGKILL, at whatever it is doing.
+    pub(crate) fn kill(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        self.child.wait().expect("waits");
+    }
+
+    /// SIGSTOP: it keeps its connections and answers nothing.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        rustix::process::kill_process(id, signal).expect("signals its own child");
+    }
+
+    fn log(&self) -> String {
+        read_log(&self.log)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn read_log(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
