@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use hsm_client::command::{NewKey, NewUser, PasswordChange, UserType};
 use hsm_client::pki::{CertificateAuthority, Issued, Member, public_key_fingerprint};
 use hsm_client::{
-    ReturnCode, ClientIdentity, ClientRole, ConnectError, HsmEndpoint, HsmError, KMS_USER, KeyId, OFFICER, OpId,
-    ProvisioningSession, Session, TrustAnchor,
+    ClientIdentity, ClientRole, ConnectError, HsmEndpoint, HsmError, KMS_USER, KeyId, OFFICER, OpId,
+    ProvisioningSession, ReturnCode, Session, TrustAnchor,
 };
 use tempfile::TempDir;
 
