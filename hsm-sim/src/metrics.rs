@@ -107,3 +107,31 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_above_names_every_metric_and_no_other() {
+        let metrics = Metrics::new().unwrap();
+        let registered: Vec<String> = metrics.registry.gather().iter().map(|family| family.name().to_owned()).collect();
+        let source = include_str!("metrics.rs");
+        let listed = source.lines().filter_map(|line| line.strip_prefix("//! | `"));
+        let mut listed: Vec<String> = listed.filter_map(|line| line.split('`').next()).map(str::to_owned).collect();
+        listed.sort_unstable();
+        assert_eq!(registered, listed);
+    }
+
+    #[test]
+    fn successes_and_refusals_are_counted_apart_and_only_commands_that_came() {
+        let metrics = Metrics::new().unwrap();
+        metrics.count(Command::Encrypt, ReturnCode::Success);
+        metrics.count(Command::Encrypt, ReturnCode::KeyNotUsable);
+        metrics.count(Command::Encrypt, ReturnCode::NotLoggedIn);
+        let counts = metrics.command_counts();
+        assert_eq!(counts, [CommandCount { command: 0x0501, succeeded: 1, refused: 2 }]);
+        let text = metrics.render().unwrap();
+        assert!(text.contains(r#"hsm_requests_total{code="key_not_usable",command="encrypt"} 1"#), "{text}");
+    }
+}

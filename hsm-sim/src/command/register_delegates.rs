@@ -5,12 +5,13 @@ use hsm_protocol::limits::MAX_DELEGATES;
 use hsm_protocol::message::{RegisterDelegatesReply, RegisterDelegatesRequest, UserType};
 
 use crate::hsm::Hsm;
-use crate::sessions::Session;
+use crate::sessions::{Login, Session};
 use crate::store::record::RecordKind;
 use crate::vault::rows::put;
 use crate::vault::{Outcome, fixed, storage_code, text};
 
-/// Registers a generation, durably. Registering it again replaces its clients.
+/// Registers a generation, durably. Registering it again replaces its clients; sessions of those that were taken off
+/// have ended when it returns, the others are not disturbed.
 ///
 /// # Errors
 /// `NotLoggedIn`, `RoleDenied`, `FenceTooLow`, `InvalidArgument`, `DelegationNotLive` if the generation was dropped.
@@ -34,5 +35,13 @@ pub(crate) async fn run(
     for replaced in hsm.delegates.publish(&entry) {
         replaced.end().await;
     }
+    hsm.sessions.end(is_no_longer_admitted).await;
     Ok(RegisterDelegatesReply {})
+}
+
+fn is_no_longer_admitted(session: &Session) -> bool {
+    match &**session.login() {
+        Login::Delegate(generation) => !generation.admits(&session.client.spki_sha256),
+        Login::Nobody | Login::User { .. } => false,
+    }
 }

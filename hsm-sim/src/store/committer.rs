@@ -5,7 +5,6 @@
 //! the failure hook before anything is answered (INV-09); a full disk refuses changes before the database is touched,
 //! so that it stays open and readable (INV-11).
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,6 +26,9 @@ const RESERVED_BYTES: u64 = 4 << 20;
 
 /// Called once with a message when the volume has failed; it must end the process.
 pub(crate) type FailureHook = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Asks the volume for its free space.
+pub(crate) type FreeBytes = Box<dyn Fn() -> u64 + Send>;
 
 /// One change of one record.
 pub(crate) enum Change {
@@ -81,8 +83,8 @@ impl Store {
 /// State of the writing thread.
 pub(super) struct Committer {
     pub(super) database: Database,
-    /// Any file on the volume, to ask for free space.
-    pub(super) volume: File,
+    /// Free bytes on the volume.
+    pub(super) free_bytes: FreeBytes,
     pub(super) keys: Arc<VolumeKeys>,
     pub(super) inventory: Inventory,
     pub(super) sequence: u64,
@@ -132,7 +134,7 @@ impl Committer {
     }
 
     fn commit(&mut self, batch: &[Commit]) -> Result<(), StoreError> {
-        if self.free_bytes() < RESERVED_BYTES {
+        if (self.free_bytes)() < RESERVED_BYTES {
             return Err(StoreError::Full);
         }
         let before = (self.inventory, self.sequence, self.place.clone());
@@ -187,10 +189,6 @@ impl Committer {
             self.inventory.remove(self.keys.inventory(), &key, version);
         }
         Ok(())
-    }
-
-    fn free_bytes(&self) -> u64 {
-        rustix::fs::fstatvfs(&self.volume).map_or(u64::MAX, |space| space.f_bavail.saturating_mul(space.f_frsize))
     }
 }
 

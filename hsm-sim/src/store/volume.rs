@@ -122,10 +122,10 @@ impl Volume {
     /// # Errors
     /// [`StoreError::Failed`] if no thread can be started.
     pub(crate) fn into_store(self, place: Place) -> Result<(Store, VolumeLock), StoreError> {
-        let volume = File::open(&self.directory).map_err(StoreError::io("open", &self.directory))?;
+        let directory = File::open(&self.directory).map_err(StoreError::io("open", &self.directory))?;
         let committer = Committer {
             database: self.database,
-            volume,
+            free_bytes: Box::new(move || free_bytes(&directory)),
             keys: self.keys,
             inventory: self.inventory,
             sequence: self.sequence,
@@ -176,6 +176,11 @@ fn refuse_strangers(data_dir: &Path) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// A file system that cannot tell counts as having space: a write that fails then stops the process.
+fn free_bytes(directory: &File) -> u64 {
+    rustix::fs::fstatvfs(directory).map_or(u64::MAX, |space| space.f_bavail.saturating_mul(space.f_frsize))
 }
 
 fn sync_directory(path: &Path) -> Result<(), StoreError> {

@@ -181,7 +181,7 @@ async fn a_failed_sync_acknowledges_nothing_and_stops_the_process() {
     let hook = Arc::clone(&stopped);
     let committer = Committer {
         database: Builder::new().create_with_backend(disk).unwrap(),
-        volume: File::open("/").unwrap(),
+        free_bytes: Box::new(|| u64::MAX),
         keys: Arc::new(VolumeKeys::derive(&[1; 32], &[2; 32]).unwrap()),
         inventory: Inventory::default(),
         sequence: 0,
@@ -195,4 +195,29 @@ async fn a_failed_sync_acknowledges_nothing_and_stops_the_process() {
     assert!(matches!(store.commit(vec![put(2, b"b")]).await, Err(StoreError::Failed)));
     assert!(stopped.load(Ordering::SeqCst));
     assert_eq!(store.sequence(), 1);
+}
+
+/// INV-11.
+#[tokio::test]
+async fn a_full_volume_refuses_changes_cleanly_and_takes_them_again_once_there_is_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let (full, stopped) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (space, hook) = (Arc::clone(&full), Arc::clone(&stopped));
+    let committer = Committer {
+        database: Builder::new().create(dir.path().join("store.redb")).unwrap(),
+        free_bytes: Box::new(move || if space.load(Ordering::SeqCst) { 4096 } else { u64::MAX }),
+        keys: Arc::new(VolumeKeys::derive(&[1; 32], &[2; 32]).unwrap()),
+        inventory: Inventory::default(),
+        sequence: 0,
+        place: Place::default(),
+        on_failure: Arc::new(move |_| hook.store(true, Ordering::SeqCst)),
+    };
+    let store = committer.start().unwrap();
+    store.commit(vec![put(1, b"a")]).await.unwrap();
+    full.store(true, Ordering::SeqCst);
+    assert!(matches!(store.commit(vec![put(2, b"b")]).await, Err(StoreError::Full)));
+    assert_eq!(store.sequence(), 1);
+    full.store(false, Ordering::SeqCst);
+    store.commit(vec![put(2, b"b")]).await.unwrap();
+    assert_eq!((store.sequence(), stopped.load(Ordering::SeqCst)), (2, false));
 }

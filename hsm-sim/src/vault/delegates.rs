@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use hsm_protocol::ReturnCode;
 use hsm_protocol::message::{DelegateEntry, GenerationEntry};
@@ -19,7 +19,7 @@ pub(crate) struct Generation {
     pub(crate) number: u64,
     /// User whose keys may be used.
     pub(crate) owner: String,
-    clients: Vec<[u8; 32]>,
+    clients: RwLock<Vec<[u8; 32]>>,
     ended: AtomicBool,
     running: AtomicU64,
 }
@@ -34,6 +34,15 @@ impl Drop for Running {
 }
 
 impl Generation {
+    /// Whether this client may use it.
+    pub(crate) fn admits(&self, client: &[u8; 32]) -> bool {
+        self.clients.read().unwrap_or_else(PoisonError::into_inner).contains(client)
+    }
+
+    fn client_list(&self) -> Vec<[u8; 32]> {
+        self.clients.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Begins an operation.
     ///
     /// # Errors
@@ -83,9 +92,9 @@ impl Delegates {
     /// # Errors
     /// `DelegationNotLive`, the same for every reason.
     pub(crate) fn open(&self, store_id: &str, generation: u64, client: &[u8; 32]) -> Outcome<Arc<Generation>> {
-        let stores = self.stores.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner);
         let live = stores.get(store_id).and_then(|delegations| delegations.live.get(&generation));
-        let allowed = live.filter(|generation| generation.clients.contains(client));
+        let allowed = live.filter(|generation| generation.admits(client));
         allowed.cloned().ok_or(ReturnCode::DelegationNotLive)
     }
 
@@ -122,12 +131,16 @@ impl Delegates {
     pub(crate) fn publish(&self, entry: &GenerationEntry) -> Vec<Arc<Generation>> {
         let live = entry.delegates.iter().map(|delegate| (delegate.generation, generation_of(entry, delegate)));
         let mut live: BTreeMap<u64, Arc<Generation>> = live.collect();
-        let mut stores = self.stores.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut stores = self.stores.write().unwrap_or_else(PoisonError::into_inner);
         let delegations = stores.entry(entry.store_id.clone()).or_default();
         let mut gone = Vec::new();
         for (number, old) in std::mem::take(&mut delegations.live) {
             match live.get_mut(&number) {
-                Some(new) if new.clients == old.clients && new.owner == old.owner => *new = old,
+                // The same generation with other clients goes on for those that stay.
+                Some(new) if new.owner == old.owner => {
+                    *old.clients.write().unwrap_or_else(PoisonError::into_inner) = new.client_list();
+                    *new = old;
+                }
                 Some(_) | None => gone.push(old),
             }
         }
@@ -137,14 +150,14 @@ impl Delegates {
 
     /// Every store's entry.
     pub(crate) fn entries(&self) -> Vec<GenerationEntry> {
-        let stores = self.stores.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner);
         let ids: Vec<String> = stores.keys().cloned().collect();
         drop(stores);
         ids.iter().map(|id| self.entry(id)).collect()
     }
 
     fn entry(&self, store_id: &str) -> GenerationEntry {
-        let stores = self.stores.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner);
         let delegations = stores.get(store_id);
         let delegates = delegations.into_iter().flat_map(|delegations| delegations.live.values());
         GenerationEntry {
@@ -154,7 +167,7 @@ impl Delegates {
                 .map(|generation| DelegateEntry {
                     generation: generation.number,
                     owner: generation.owner.clone(),
-                    client_spki_sha256: generation.clients.iter().map(|client| client.to_vec()).collect(),
+                    client_spki_sha256: generation.client_list().iter().map(|client| client.to_vec()).collect(),
                 })
                 .collect(),
         }
@@ -167,7 +180,7 @@ fn generation_of(entry: &GenerationEntry, delegate: &DelegateEntry) -> Arc<Gener
         store_id: entry.store_id.clone(),
         number: delegate.generation,
         owner: delegate.owner.clone(),
-        clients: clients.filter_map(|client| client.as_slice().try_into().ok()).collect(),
+        clients: RwLock::new(clients.filter_map(|client| client.as_slice().try_into().ok()).collect()),
         ended: AtomicBool::new(false),
         running: AtomicU64::new(0),
     })
@@ -209,6 +222,22 @@ mod tests {
             assert!(delegates.registered("cks-1", 3, "kmsuser", &[[1; 32]]).is_err());
             assert!(delegates.open("cks-1", 4, &[1; 32]).is_ok());
         }
+    }
+
+    /// A gateway replica that is added must not interrupt the others; one that is taken off is out.
+    #[test]
+    fn registering_a_generation_again_keeps_it_alive_for_the_clients_that_stay() {
+        let delegates = Delegates::default();
+        registered(&delegates, 1);
+        let open = delegates.open("cks-1", 1, &[1; 32]).unwrap();
+        let more = delegates.registered("cks-1", 1, "kmsuser", &[[1; 32], [2; 32]]).unwrap();
+        assert!(delegates.publish(&more).is_empty());
+        assert!(open.begin().is_ok());
+        assert!(delegates.open("cks-1", 1, &[2; 32]).is_ok());
+        let fewer = delegates.registered("cks-1", 1, "kmsuser", &[[2; 32]]).unwrap();
+        assert!(delegates.publish(&fewer).is_empty());
+        assert!(!open.admits(&[1; 32]));
+        assert!(delegates.open("cks-1", 1, &[1; 32]).is_err());
     }
 
     #[tokio::test]

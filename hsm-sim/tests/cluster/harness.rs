@@ -18,6 +18,7 @@ pub(crate) const KMS_PASSWORD: &str = "Kmspassword1";
 pub(crate) const PRECO_PASSWORD: &str = "Preco-password";
 const CLUSTER: &str = "cluster-aaaaaaaaaaaaaaaa";
 pub(crate) const ZONES: [&str; 3] = ["local-1a", "local-1b", "local-1c"];
+const HSM_IDS: [&str; 3] = ["hsm-aaaaaaaaaaa", "hsm-bbbbbbbbbbb", "hsm-ccccccccccc"];
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 static NEXT_NET: AtomicU8 = AtomicU8::new(1);
@@ -60,8 +61,8 @@ impl Cluster {
     /// Three ACTIVE HSMs with the officer and `kmsuser`.
     pub(crate) async fn active() -> Self {
         let mut cluster = Self::blank();
-        for number in 0..3 {
-            cluster.assign(number, &format!("hsm-aaaaaaaaaaa{}", char::from(b'b' + number as u8))).await;
+        for (number, hsm_id) in HSM_IDS.into_iter().enumerate() {
+            cluster.assign(number, hsm_id).await;
         }
         cluster.send_roster().await;
         cluster.initialize(0).await.expect("initialises");
@@ -193,6 +194,7 @@ pub(crate) async fn change(
 }
 
 /// The return code of a refusal; `None` for success and for a broken connection.
+#[expect(clippy::needless_pass_by_value, reason = "called with the outcome of an await")]
 pub(crate) fn code<T>(outcome: Result<T, HsmError>) -> Option<ReturnCode> {
     match outcome {
         Err(HsmError::Refused(code)) => Some(code),
