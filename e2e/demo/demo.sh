@@ -12,7 +12,7 @@ root=$(cd "$here/../.." && pwd)
 . "$here/../cluster/common.sh"
 cluster_sh=$here/../cluster/cluster.sh
 
-name=${DEMO_CLUSTER:-keystore-demo}
+demo_cluster=${DEMO_CLUSTER:-keystore-demo}
 state=$root/target/demo
 namespace=quickstart
 
@@ -30,7 +30,7 @@ up() {
 
 make_cluster() {
   say "1/6 cluster: kind with one control plane and workers in three zones (first time: about 12 minutes of building)"
-  KUBECONFIG=$("$cluster_sh" up "$name")
+  KUBECONFIG=$("$cluster_sh" up "$demo_cluster")
   tools=$("$here/../cluster/binaries.sh" all)
   export KUBECONFIG PATH=$tools:$PATH
 }
@@ -42,7 +42,7 @@ make_images() {
     # shellcheck disable=SC2086  # NAME TAG FILE
     set -- $line
     case $1 in keystore-operator) operator_tag=$2 ;; hsm-sim) hsm_tag=$2 ;; esac
-  done < <("$here/images.sh" load "$name")
+  done < <("$here/images.sh" load "$demo_cluster")
   if [ -z "${operator_tag-}" ] || [ -z "${hsm_tag-}" ]; then fail "the images could not be built"; fi
 }
 
@@ -87,7 +87,7 @@ run() { printf '         $ %s\n' "$*" >&2; "$@"; }
 # The secret is written to one file that only its owner can read, and appears in no argument.
 write_environment() {
   local port access secret url
-  port=$("$cluster_sh" port "$name" 30443)
+  port=$("$cluster_sh" port "$demo_cluster" 30443)
   url=https://localhost:$port
   kubectl get secret -n keystore-gateway gateway-serving -o jsonpath='{.data.ca\.crt}' | base64 -d >"$state/ca.crt"
   access=$(kubectl get secret -n $namespace app-credentials -o jsonpath='{.data.AWS_ACCESS_KEY_ID}' | base64 -d)

@@ -17,10 +17,10 @@ programs=$target/x86_64-unknown-linux-gnu/debug
 out=$root/target/images
 
 compile() {
-  (cd "$root" && cargo build --locked --quiet --bin keystore-operator --bin hsm-sim) >&2
+  (cd "$root" && cargo build --locked --quiet --package operator --package hsm-sim --bins) >&2
 }
 
-# strip --strip-debug: line tables are nine tenths of the file; names for backtraces stay.
+# strip --strip-debug: line tables are half of the file; names for backtraces stay.
 archive() { # archive NAME: writes the archive unless it is there, prints its line
   local name=$1 tag file stripped
   tag=$(sha256sum "$programs/$name" | cut -c1-12)

@@ -17,7 +17,7 @@ case ${1-} in
 -h | --help) usage; exit ;;
 esac
 
-name=${E2E_CLUSTER:-keystore-e2e}
+test_cluster=${E2E_CLUSTER:-keystore-e2e}
 given=${E2E_KUBECONFIG:-${KUBECONFIG-}}
 
 if [ -n "$given" ]; then
@@ -27,12 +27,12 @@ if [ -n "$given" ]; then
   say "using the cluster of $given"
   echo "export KUBECONFIG='$given'"
 else
-  "$here/../cluster/cluster.sh" up "$name" >/dev/null
-  "$here/../cluster/cluster.sh" env "$name"
-  images=$("$here/images.sh" load "$name")
+  "$here/../cluster/cluster.sh" up "$test_cluster" >/dev/null
+  "$here/../cluster/cluster.sh" env "$test_cluster"
+  images=$("$here/images.sh" load "$test_cluster")
   echo "export E2E_OPERATOR_TAG=$(sed -n 's/^keystore-operator \([^ ]*\) .*/\1/p' <<<"$images")"
   echo "export E2E_HSM_TAG=$(sed -n 's/^hsm-sim \([^ ]*\) .*/\1/p' <<<"$images")"
-  echo "export E2E_ENDPOINT=https://localhost:$("$here/../cluster/cluster.sh" port "$name" 30443)"
+  echo "export E2E_ENDPOINT=https://localhost:$("$here/../cluster/cluster.sh" port "$test_cluster" 30443)"
 fi
 tools=$("$here/../cluster/binaries.sh" all)
 aws=$("$here/aws-cli.sh")
