@@ -49,7 +49,7 @@ async fn write_intent(context: &Context, api: &Api<KmsKey>, key: &KmsKey, hsm: &
     let op_id = hex::encode(*random::bytes::<16>()?);
     let intent = serde_json::json!({ "uid": key.uid(), "opId": op_id, "hsmId": hsm.as_str() });
     let patch = serde_json::json!({ "spec": { "keyId": id, "materialIntent": intent } });
-    Ok(effect::at(Site::KeyIntent, context.writes(Controller::KmsKey).patch(api, key, patch)).await?)
+    Ok(effect::at(Site::KeyIntent, context.writes(Controller::KmsKey).set_once(api, key, patch)).await?)
 }
 
 /// P2.3. A key that another operation made under this id is no error here: the next look sees whose it is (INV-23).
@@ -104,18 +104,22 @@ async fn copy(
     context.leader.check()?;
     let extracted = effect::at(Site::KeyExtract, source.extract_masked_key(id)).await;
     let masked = extracted.map_err(|error| refused(context, source, "extract the key", error))?;
+    let mut outcome = Ok(());
     for hsm in to {
-        let target = session(observed, hsm)?;
-        let fence = fences::fence_on(context, target).await?;
-        context.leader.check()?;
-        let inserted = effect::at(Site::KeyInsert, target.insert_masked_key(&masked, fence)).await;
-        match inserted {
-            // Other material under the same id: both are kept, and the next look sees the conflict (INV-06).
-            Ok(_) | Err(HsmError::Refused(ReturnCode::KeyNotUsable)) => {}
-            Err(error) => return Err(refused(context, target, "insert the key", error)),
-        }
+        // One HSM that does not answer keeps none of the others from its copy.
+        outcome = outcome.and(insert(context, session(observed, hsm)?, &masked).await);
     }
-    Ok(())
+    outcome
+}
+
+async fn insert(context: &Context, target: &Session, masked: &[u8]) -> Result<(), KeyError> {
+    let fence = fences::fence_on(context, target).await?;
+    context.leader.check()?;
+    match effect::at(Site::KeyInsert, target.insert_masked_key(masked, fence)).await {
+        // Other material under the same id: both are kept, and the next look sees the conflict (INV-06).
+        Ok(_) | Err(HsmError::Refused(ReturnCode::KeyNotUsable)) => Ok(()),
+        Err(error) => Err(refused(context, target, "insert the key", error)),
+    }
 }
 
 /// P2.6: from here on no other material can ever stand behind this object.
@@ -126,7 +130,7 @@ async fn write_fingerprint(
     print: &Fingerprint,
 ) -> Result<KmsKey, KeyError> {
     let patch = serde_json::json!({ "spec": { "materialFingerprint": hex::encode(print) } });
-    Ok(effect::at(Site::KeyFingerprint, context.writes(Controller::KmsKey).patch(api, key, patch)).await?)
+    Ok(effect::at(Site::KeyFingerprint, context.writes(Controller::KmsKey).set_once(api, key, patch)).await?)
 }
 
 fn session<'a>(observed: &'a Observed, hsm: &HsmId) -> Result<&'a Session, KeyError> {

@@ -1,6 +1,7 @@
 //! What stops a reconcile of a key without being an answer to its owner.
 
 use hsm_client::HsmError;
+use operator_domain::key::creation::Problem;
 
 use crate::{
     fences::FenceError,
@@ -49,6 +50,9 @@ pub enum KeyError {
         #[source]
         source: HsmError,
     },
+    /// Only the owner can change it; looked at again at times all the same.
+    #[error("failed to bring the key into use: {0}")]
+    Stopped(Problem),
     /// Too few HSMs answer to decide anything.
     #[error("failed to reach enough HSMs to go on with the key")]
     Waiting,
@@ -79,6 +83,7 @@ impl Failure for KeyError {
             Self::Fence(FenceError::NotLeader(_)) | Self::NotLeader(_) => "NotLeader",
             Self::Fence(FenceError::Hsm(_)) | Self::Hsm { .. } => "HsmFailed",
             Self::NoRandomness(_) => "NoRandomness",
+            Self::Stopped(problem) => problem.reason(),
             Self::Waiting => "WaitingForHsms",
             Self::Malformed(_) => "Malformed",
             Self::Endless => "InternalError",

@@ -5,19 +5,17 @@
 
 mod apply;
 mod error;
+mod findings;
 mod observe;
 mod status;
 mod switch;
+mod wake;
 
 pub use error::KeyError;
 
-use std::{
-    convert::Infallible,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::{convert::Infallible, sync::Arc};
 
-use futures::{StreamExt, future};
+use futures::{Stream, StreamExt, future};
 use kube::{
     Api, ResourceExt,
     runtime::{
@@ -25,7 +23,7 @@ use kube::{
         events::EventType, predicates, reflector, watcher,
     },
 };
-use operator_api::{CustomKeyStore, KmsKey, labels};
+use operator_api::{CloudHsmCluster, CustomKeyStore, KmsKey, labels};
 use operator_domain::key::{
     creation::{CreationStep, next_step},
     deletion::{ObjectFacts, Release, release},
@@ -37,6 +35,7 @@ use crate::{
     effect::{self, Site},
     keystore_account,
     report::{self, Controller},
+    write::Object,
 };
 use observe::Observed;
 use status::Outcome;
@@ -56,17 +55,23 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) {
         .reflect(writer)
         .applied_objects()
         .predicate_filter(predicates::generation.combine(predicates::finalizers), PredicateConfig::default());
-    let stores = watcher(Api::<CustomKeyStore>::all(context.client.clone()), watcher::Config::default())
-        .default_backoff()
-        .touched_objects()
-        .predicate_filter(connection, PredicateConfig::default());
-    let of_store = context.keys.clone();
+    let stores = watch::<CustomKeyStore>(&context, wake::connection);
+    let in_service = watch::<CustomKeyStore>(&context, wake::service);
+    let clusters = watch::<CloudHsmCluster>(&context, wake::active_hsms);
+    let (of_store, unfinished, of_cluster) = (context.keys.clone(), context.keys.clone(), context.keys.clone());
     Runtime::for_stream(changed, keys)
         .with_config(Config::default().concurrency(CONCURRENCY))
-        .watches_stream(stores, move |store: CustomKeyStore| {
+        .watches_stream(stores, move |store| {
             let name = store.name_any();
-            let in_store = |key: &KmsKey| key.spec.custom_key_store_ref.as_ref().is_some_and(|it| it.name == name);
-            of_store.references(&store.namespace().unwrap_or_default(), in_store)
+            of_store.references(&store.namespace().unwrap_or_default(), |key| wake::is_in(key, &name))
+        })
+        .watches_stream(in_service, move |store| {
+            let name = store.name_any();
+            let wanted = |key: &KmsKey| wake::is_in(key, &name) && wake::is_unfinished(key);
+            unfinished.references(&store.namespace().unwrap_or_default(), wanted)
+        })
+        .watches_stream(clusters, move |cluster| {
+            of_cluster.references(&cluster.namespace().unwrap_or_default(), wake::is_unfinished)
         })
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile, |_, error, _| match *error {}, context)
@@ -74,13 +79,18 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) {
         .await;
 }
 
-/// What of a store matters to its keys: not the count of keys in its status, or each new key would wake all others.
-fn connection(store: &CustomKeyStore) -> Option<u64> {
-    let mut hasher = DefaultHasher::new();
-    let status = store.status.as_ref();
-    store.uid().hash(&mut hasher);
-    status.map(|status| (status.connection_state, status.connection_generation)).hash(&mut hasher);
-    Some(hasher.finish())
+/// The objects of a kind, each time that what `matters` of it changes.
+fn watch<K>(
+    context: &Context,
+    matters: fn(&K) -> Option<u64>,
+) -> impl Stream<Item = Result<K, watcher::Error>> + Send + use<K>
+where
+    K: Object + Send + 'static,
+{
+    watcher(Api::<K>::all(context.client.clone()), watcher::Config::default())
+        .default_backoff()
+        .touched_objects()
+        .predicate_filter(matters, PredicateConfig::default())
 }
 
 async fn reconcile(key: Arc<KmsKey>, context: Arc<Context>) -> Result<Action, Infallible> {

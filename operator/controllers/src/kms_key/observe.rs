@@ -26,7 +26,7 @@ pub(super) struct Observed {
     pub(super) facts: CreationFacts,
     /// The sessions through which the HSMs were asked, by id.
     pub(super) sessions: Vec<Session>,
-    /// The records that were found, as the HSMs gave them.
+    /// The records of this namespace that were found, as the HSMs gave them.
     pub(super) records: Vec<KeyRecord>,
 }
 
@@ -65,7 +65,9 @@ pub(super) async fn observe(context: &Context, key: &KmsKey) -> Result<Observed,
         adoption,
         hsms,
     };
-    let records = answers.into_iter().filter_map(|answer| answer.ok().flatten()).collect();
+    // As the plan does: what belongs to another namespace is as good as absent (INV-67).
+    let ours = |record: &KeyRecord| record.namespace == facts.namespace;
+    let records = answers.into_iter().filter_map(|answer| answer.ok().flatten()).filter(ours).collect();
     Ok(Observed { store, facts, sessions, records })
 }
 
@@ -99,7 +101,8 @@ fn sessions(context: &Context, store: &CustomKeyStore) -> Vec<Session> {
     let generation = store.status.as_ref().and_then(|status| status.connection_generation).unwrap_or(0);
     let generation = u64::try_from(generation).unwrap_or(0);
     let sessions = context.connections.sessions(&store.uid().unwrap_or_default(), generation);
-    sessions.into_values().map(|logged_in| logged_in.session).collect()
+    let deadline = context.settings.hsm_timeout;
+    sessions.into_values().map(|logged_in| logged_in.session.with_deadline(deadline)).collect()
 }
 
 async fn read(session: &Session, key_id: KeyId) -> Result<Option<KeyRecord>, HsmError> {

@@ -5,12 +5,12 @@ use kube::{Api, runtime::controller::Action};
 use operator_api::{KmsKey, KmsKeyStatus, kms_key::KeyState};
 use operator_domain::key::{KeyState as Core, creation::Problem};
 
-use super::{error::KeyError, observe::Observed, switch};
+use super::{error::KeyError, findings::Findings, observe::Observed, switch};
 use crate::{
     conditions::{self, Finding},
     context::Context,
     effect::{self, Site},
-    report::{Controller, chain},
+    report::Controller,
 };
 
 /// How a reconcile of a key ended.
@@ -46,10 +46,11 @@ impl Outcome {
         Self { observed: Some(observed), problem: None, error: Some(error) }
     }
 
-    /// When to come again. A store that is not connected is waited for: its watch wakes the key.
+    /// When to come again. A store that is not connected is waited for: its watch wakes the key. A problem is said again at most once a minute
+    /// (INV-76), as an event too.
     pub(super) fn conclude(self, context: &Context) -> Result<Action, KeyError> {
         let asleep = self.observed.as_ref().is_some_and(|observed| !observed.is_connected());
-        match self.error {
+        match self.error.or(self.problem.map(KeyError::Stopped)) {
             Some(KeyError::Waiting) if asleep => Ok(Action::requeue(context.settings.resync)),
             Some(error) => Err(error),
             None => Ok(Action::requeue(context.settings.resync)),
@@ -57,26 +58,8 @@ impl Outcome {
     }
 
     fn findings(&self, key: &KmsKey, shown: Option<KeyState>) -> Vec<Finding> {
-        let accepted = match &self.problem {
-            Some(problem) => Finding::new("Accepted", false, reason(problem), problem.to_string()),
-            None => Finding::new("Accepted", true, "Accepted", ""),
-        };
-        let ready = match (shown, &self.problem, &self.error) {
-            (_, Some(problem), _) => Finding::new("Ready", false, reason(problem), problem.to_string()),
-            (None, None, Some(error)) => Finding::new("Ready", false, "CreatingMaterial", chain(error)),
-            (None, None, None) => Finding::new("Ready", false, "CreatingMaterial", ""),
-            (Some(KeyState::Enabled), ..) => Finding::new("Ready", true, "Enabled", ""),
-            (Some(KeyState::Unavailable), ..) => {
-                Finding::new("Ready", false, "Unavailable", "the custom key store is not CONNECTED")
-            }
-            (Some(state), ..) => Finding::new("Ready", false, state.as_str(), ""),
-        };
-        let mut findings = vec![accepted, ready];
-        if matches!(self.problem, Some(Problem::MaterialMissing)) && key.spec.material_fingerprint.is_some() {
-            let cure = "no HSM has the key material and it is never replaced (INV-13): restore a backup that has it";
-            findings.push(Finding::new("MaterialLost", true, "NoHsmHasIt", cure));
-        }
-        findings
+        let acknowledged = key.spec.material_fingerprint.is_some();
+        Findings { problem: self.problem.as_ref(), error: self.error.as_ref(), shown, acknowledged }.conditions()
     }
 
     /// The state to show; absent until the material is durable (D8).
@@ -130,15 +113,6 @@ pub(super) async fn write(
     let writes = context.writes(Controller::KmsKey);
     effect::at(Site::KeyStatus, writes.apply_status_exactly(api, key, &status)).await?;
     Ok(())
-}
-
-fn reason(problem: &Problem) -> &'static str {
-    match problem {
-        Problem::Refused(refusal) => refusal.exception.as_str(),
-        Problem::MaterialExists(_) => "MaterialExists",
-        Problem::MaterialMissing => "MaterialLost",
-        Problem::Conflict => "MaterialConflict",
-    }
 }
 
 fn shown(state: Core) -> KeyState {

@@ -1,6 +1,7 @@
 //! Enabling and disabling in the HSMs, which refuse a disabled key whatever a gateway believes (INV-49).
 
-use operator_api::KmsKey;
+use hsm_client::{KeyId, Session};
+use operator_api::{KmsKey, kms_key::KeyState};
 use operator_domain::key::BaseState;
 
 use super::{apply::refused, error::KeyError, observe::Observed};
@@ -16,23 +17,36 @@ pub(super) fn base(key: &KmsKey) -> BaseState {
 }
 
 /// Brings every HSM that answers to the declared state. An HSM that is away gets it from its peers, because the version is higher.
+///
+/// # Errors
+/// The first one; the other HSMs are switched all the same. [`KeyError::Waiting`] when no HSM of a connected store answers and the declared
+/// state is not the one that is shown: nobody has taken it yet.
 pub(super) async fn switch(context: &Context, key: &KmsKey, observed: &Observed) -> Result<(), KeyError> {
     let wanted = base(key) == BaseState::Enabled;
-    let Some(version) =
-        version(observed.records.iter().map(|record| (record.enabled, record.attribute_version)), wanted)
-    else {
-        return Ok(());
-    };
+    let Some(record) = observed.records.first() else { return unheard(key, observed.is_connected()) };
+    let records = observed.records.iter().map(|record| (record.enabled, record.attribute_version));
+    let Some(version) = version(records, wanted) else { return Ok(()) };
+    let mut outcome = Ok(());
     for session in &observed.sessions {
-        let hsm_id = &session.identity().hsm_id;
-        let fence = fences::fence_on(context, session).await?;
-        let Some(record) = observed.records.first() else { return Ok(()) };
-        context.leader.check()?;
-        let set = effect::at(Site::KeyState, session.set_key_state(record.key_id, wanted, version, fence)).await;
-        set.map_err(|error| refused(context, session, "set the key's state", error))?;
-        tracing::info!(hsm = hsm_id, enabled = wanted, version, "set the key's state");
+        outcome = outcome.and(set(context, session, record.key_id, wanted, version).await);
     }
+    outcome
+}
+
+async fn set(context: &Context, session: &Session, key_id: KeyId, enabled: bool, version: u64) -> Result<(), KeyError> {
+    let fence = fences::fence_on(context, session).await?;
+    context.leader.check()?;
+    let set = effect::at(Site::KeyState, session.set_key_state(key_id, enabled, version, fence)).await;
+    set.map_err(|error| refused(context, session, "set the key's state", error))?;
+    tracing::info!(hsm = session.identity().hsm_id, enabled, version, "set the key's state");
     Ok(())
+}
+
+/// No HSM answers: that takes no state away (CKS-94) and confirms none either (INV-49).
+fn unheard(key: &KmsKey, connected: bool) -> Result<(), KeyError> {
+    let shown = key.status.as_ref().and_then(|status| status.key_state).map(KeyState::as_str);
+    let confirmed = shown == Some(base(key).shown(true).as_str());
+    if connected && !confirmed { Err(KeyError::Waiting) } else { Ok(()) }
 }
 
 /// The version under which to set `wanted`, or `None` when every record (enabled, version) has it. Above all of them, because the highest wins
@@ -44,7 +58,20 @@ fn version(records: impl Iterator<Item = (bool, u64)> + Clone, wanted: bool) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::version as of;
+    use super::{version as of, *};
+    use operator_api::{KmsKeySpec, KmsKeyStatus};
+
+    /// CKS-94, INV-49.
+    #[test]
+    fn silence_of_all_hsms_neither_takes_a_state_away_nor_confirms_a_new_one() {
+        let mut key = KmsKey::new("k", KmsKeySpec::default());
+        assert!(unheard(&key, true).is_err(), "nobody has said that there is such a key");
+        key.status = Some(KmsKeyStatus { key_state: Some(KeyState::Enabled), ..KmsKeyStatus::default() });
+        assert!(unheard(&key, true).is_ok());
+        key.spec.enabled = Some(false);
+        assert!(unheard(&key, true).is_err());
+        assert!(unheard(&key, false).is_ok(), "a disconnected store shows Unavailable either way");
+    }
 
     #[test]
     fn a_new_state_gets_a_version_above_all_and_an_old_one_none() {
