@@ -1,6 +1,7 @@
 //! The gateway as a value: what it knows, what it may call, and nothing about sockets or Kubernetes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use audit::Sink;
 
@@ -10,6 +11,9 @@ use crate::control::ControlPlane;
 use crate::crypto::ConnectedStores;
 use crate::index::Index;
 use crate::metrics::Metrics;
+
+/// How long CreateKey waits for its key: less than the 60 s after which AWS clients give up reading.
+const KEY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a gateway is made of. Everything outside of this crate comes in as a trait, so that a test or a bench can run
 /// the whole request path in one process.
@@ -39,6 +43,8 @@ pub struct Gateway {
     pub(crate) audit: Arc<dyn Sink>,
     pub(crate) metrics: Metrics,
     pub(crate) place: Place,
+    /// How long CreateKey waits for its key.
+    pub(crate) key_patience: Duration,
 }
 
 impl Gateway {
@@ -46,7 +52,8 @@ impl Gateway {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let Parts { index, stores, control, authorizer, audit, metrics, place } = parts;
-        Self { index, stores, control, authorization: Authorization::new(authorizer), audit, metrics, place }
+        let (authorization, key_patience) = (Authorization::new(authorizer), KEY_PATIENCE);
+        Self { index, stores, control, authorization, audit, metrics, place, key_patience }
     }
 
     /// Forgets authorisation decisions that nobody has asked for in a day.

@@ -247,4 +247,4 @@ fn respond(service: Service, result: Result<Answer, ApiError>, request_id: Uuid)
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

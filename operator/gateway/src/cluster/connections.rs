@@ -155,7 +155,7 @@ impl Connections {
     fn settle(&self, known: &mut Known) {
         let present = self.live.load_full();
         let mut next = Live::new();
-        for (object, store) in &known.stores {
+        for (object, store) in known.stores.iter().filter(|(_, store)| has_own_id(known, store)) {
             let Some((cluster, identity)) = usable(known, object, store) else { continue };
             let id = &store.custom_key_store_id;
             let connection = match present.get(id) {
@@ -170,11 +170,7 @@ impl Connections {
                     None => continue,
                 },
             };
-            // Two stores of one id cannot both be right: the first in the order of namespaces does not win, nobody does.
-            if next.insert(Arc::clone(id), (object.0.as_str().into(), connection)).is_some() {
-                tracing::error!(store = %id, "two stores claim one id: neither is connected");
-                next.remove(id);
-            }
+            next.insert(Arc::clone(id), (object.0.as_str().into(), connection));
         }
         let gone = present.iter().filter(|(id, (_, old))| next.get(*id).is_none_or(|(_, new)| !Arc::ptr_eq(old, new)));
         let gone: Vec<_> = gone.map(|(id, (_, old))| (id.to_string(), Arc::clone(old))).collect();
@@ -225,6 +221,15 @@ impl ConnectedStores for Connections {
         (**owner == *namespace && connection.generation == generation)
             .then(|| Arc::clone(connection) as Arc<dyn StoreCrypto>)
     }
+}
+
+/// Two stores of one id cannot both be right, and which one is cannot be told here: neither is connected.
+fn has_own_id(known: &Known, store: &StoreEntry) -> bool {
+    let claims = known.stores.values().filter(|other| other.custom_key_store_id == store.custom_key_store_id).count();
+    if claims > 1 {
+        tracing::error!(store = %store.custom_key_store_id, claims, "several stores claim one id: none is connected");
+    }
+    claims == 1
 }
 
 /// What a store's connection is made of, if the store is connected and everything is known.
@@ -281,3 +286,6 @@ fn raise(stopped: &mut BTreeMap<String, i64>, store_id: &str, generation: i64) {
     let entry = stopped.entry(store_id.to_owned()).or_insert(generation);
     *entry = (*entry).max(generation);
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,6 @@
 mod request;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use operator_api::ConnectionState;
 use serde::Serialize;
@@ -21,9 +20,6 @@ use crate::control::{ControlError, KeyObject};
 use crate::error::{ApiError, ErrorCode};
 use crate::index::{KeyEntry, Rejection};
 use crate::wire;
-
-/// How long a call waits for its key: less than the 60 s after which AWS clients give up reading.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -64,7 +60,7 @@ fn respond(call: &mut Call<'_>, key: &Key) -> Result<Answer, ApiError> {
 
 /// Waits until the key is published, refused, or the call's patience ends.
 async fn wait(call: &Call<'_>, object: &KeyObject) -> Result<Arc<KeyEntry>, ApiError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + call.gateway.key_patience;
     let mut changes = call.gateway.index.watch_keys();
     let mut seen: Option<Arc<KeyEntry>> = None;
     loop {

@@ -1,1 +1,189 @@
-//! Server tests.
+//! The server over real TLS: certificates that change while serving, limits, and draining.
+
+use std::time::SystemTime;
+
+use hsm_client::pki::CertificateAuthority;
+use http::StatusCode;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use hyper::client::conn::http1;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+
+use super::*;
+use crate::router::tests::bench::Bench;
+
+/// A certificate authority of its own, and what it issued for `localhost`.
+struct Issued {
+    authority: String,
+    certificate: String,
+    key: String,
+}
+
+fn issue() -> Issued {
+    let (now, lifetime) = (SystemTime::now(), Duration::from_secs(3_600));
+    let made = CertificateAuthority::generate_operator("test", now).unwrap();
+    let authority = CertificateAuthority::load(&made.certificate, &made.key).unwrap();
+    let server = authority.issue_server(&["localhost".to_owned()], now, lifetime).unwrap();
+    Issued { authority: made.certificate, certificate: server.certificate, key: server.key.expose().to_owned() }
+}
+
+/// A server on a free port.
+struct Serving {
+    bench: Bench,
+    certificate: Arc<ServingCertificate>,
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Serving {
+    async fn start(issued: &Issued) -> Self {
+        let bench = Bench::new();
+        let certificate = Arc::new(ServingCertificate::new().unwrap());
+        certificate.install(issued.certificate.as_bytes(), issued.key.as_bytes()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let gateway = Arc::clone(&bench.gateway);
+        let task = tokio::spawn(serve(listener, Arc::clone(&certificate), gateway, shutdown.clone()));
+        Self { bench, certificate, address, shutdown, task }
+    }
+
+    async fn handshake(&self, trusted: &str) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(trusted.as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = TcpStream::connect(self.address).await?;
+        TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
+    }
+
+    async fn connect<B>(&self, trusted: &str) -> http1::SendRequest<B>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync,
+    {
+        let stream = self.handshake(trusted).await.unwrap();
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+
+    /// A signed request with a body of `length` bytes beyond the JSON.
+    fn request(&self, padding: usize) -> Request<Full<Bytes>> {
+        let body = format!("{}{}", json!({}), " ".repeat(padding));
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "TrentService.ListKeys")];
+        let whole = self.bench.a.signed("kms", &headers, body.as_bytes());
+        Request::from_parts(whole.parts, Full::new(Bytes::from(body)))
+    }
+}
+
+#[tokio::test]
+async fn a_signed_request_over_https_is_answered_and_the_connection_stays() {
+    let issued = issue();
+    let serving = Serving::start(&issued).await;
+    let mut sender = serving.connect(&issued.authority).await;
+    for _ in 0..3 {
+        let answer = sender.send_request(serving.request(0)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&body).contains("KeyArn"));
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_served_at_once_and_open_connections_go_on() {
+    let (first, second) = (issue(), issue());
+    let serving = Serving::start(&first).await;
+    let mut open = serving.connect(&first.authority).await;
+    assert_eq!(open.send_request(serving.request(0)).await.unwrap().status(), StatusCode::OK);
+    serving.certificate.install(second.certificate.as_bytes(), second.key.as_bytes()).unwrap();
+    assert!(serving.handshake(&first.authority).await.is_err());
+    let mut renewed = serving.connect(&second.authority).await;
+    assert_eq!(renewed.send_request(serving.request(0)).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(open.send_request(serving.request(0)).await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_leaves_the_present_one() {
+    let (good, other) = (issue(), issue());
+    let serving = Serving::start(&good).await;
+    for (certificate, key) in
+        [("", good.key.as_str()), (&good.certificate, ""), ("nonsense", "nonsense"), (&good.certificate, &other.key)]
+    {
+        assert!(serving.certificate.install(certificate.as_bytes(), key.as_bytes()).is_err());
+        assert!(serving.handshake(&good.authority).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_is_refused_with_and_without_a_declared_length() {
+    let issued = issue();
+    let serving = Serving::start(&issued).await;
+    let mut sender = serving.connect(&issued.authority).await;
+    assert_eq!(sender.send_request(serving.request(BODY_BYTES - 2)).await.unwrap().status(), StatusCode::OK);
+    let answer = sender.send_request(serving.request(BODY_BYTES - 1)).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+
+    let chunks = (0..17).map(|_| Ok::<_, std::io::Error>(Frame::data(Bytes::from(vec![b' '; 4_096]))));
+    let chunked = serving.request(0).map(|_| StreamBody::new(futures::stream::iter(chunks)));
+    let mut sender = serving.connect(&issued.authority).await;
+    assert_eq!(sender.send_request(chunked).await.unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let errors: Vec<_> = serving.bench.records().iter().map(|record| record["errorCode"].clone()).collect();
+    assert_eq!(
+        errors[1..],
+        ["RequestEntityTooLargeException", "RequestEntityTooLargeException"].map(|code| json!(code))
+    );
+}
+
+#[tokio::test]
+async fn headers_beyond_the_limit_are_refused() {
+    let issued = issue();
+    let serving = Serving::start(&issued).await;
+    for padding in ["x".repeat(HEADER_BYTES + 1), String::new()] {
+        let mut request = serving.request(0);
+        let fields = if padding.is_empty() { HEADER_FIELDS + 1 } else { 1 };
+        for number in 0..fields {
+            let name = http::HeaderName::try_from(format!("padding-{number}")).unwrap();
+            request.headers_mut().insert(name, padding.parse().unwrap());
+        }
+        let mut sender = serving.connect(&issued.authority).await;
+        let refused = sender.send_request(request).await;
+        assert!(refused.is_err() || refused.is_ok_and(|answer| answer.status() == 431));
+    }
+    assert!(serving.bench.records().is_empty());
+}
+
+#[tokio::test]
+async fn at_the_end_requests_under_way_are_answered_and_new_connections_are_not_accepted() {
+    let issued = issue();
+    let serving = Serving::start(&issued).await;
+    let (body, mut rest) = futures::channel::mpsc::unbounded();
+    let json = Bytes::from_static(b"{}");
+    body.unbounded_send(Ok::<_, std::io::Error>(Frame::data(json.slice(..1)))).unwrap();
+    let request = serving
+        .request(0)
+        .map(|_| StreamBody::new(std::mem::replace(&mut rest, futures::channel::mpsc::unbounded().1)));
+    let mut sender = serving.connect(&issued.authority).await;
+    let under_way = tokio::spawn(async move { sender.send_request(request).await });
+    // The server has read the head when it has accepted the connection and counted it.
+    while serving.bench.gateway.metrics.connections.get() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    serving.shutdown.cancel();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(TcpStream::connect(serving.address).await.is_err(), "no new connections");
+    body.unbounded_send(Ok(Frame::data(json.slice(1..)))).unwrap();
+    drop(body);
+    assert_eq!(under_way.await.unwrap().unwrap().status(), StatusCode::OK);
+    serving.task.await.unwrap();
+}
