@@ -27,6 +27,8 @@ const EXIT_STORAGE: i32 = 74;
 /// # Errors
 /// Why it cannot start; the message says what to do.
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
+    // Before anything listens: a signal that comes early must end the process cleanly too.
+    let stop = stop_signal()?;
     let pod = credentials(&cli)?;
     let options = VolumeOptions {
         data_dir: cli.data_dir.clone(),
@@ -49,7 +51,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
     tasks.spawn(listen(Arc::clone(&hsm), clients, Port::Client, shutdown.clone()));
     tasks.spawn(replication::run(Arc::clone(&hsm), shutdown.clone()));
     tracing::info!(state = ?hsm.state(), hsm_id = hsm.member().hsm_id(), "serving");
-    stop_signal().await?;
+    stop.await;
     tracing::info!("stopping: requests in flight are answered first");
     shutdown.cancel();
     tasks.close();
@@ -102,12 +104,14 @@ fn stop_on_failure() -> FailureHook {
     })
 }
 
-async fn stop_signal() -> anyhow::Result<()> {
+/// Catches SIGTERM and SIGINT from now on; the returned future ends with the first of them.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

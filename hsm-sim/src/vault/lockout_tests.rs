@@ -131,6 +131,40 @@ fn without_a_durable_count_no_password_is_looked_at() {
     }
 }
 
+/// Counts what a login costs the disk.
+#[derive(Default)]
+struct CountingDisk(Arc<std::sync::Mutex<(usize, usize)>>);
+
+impl CellFile for CountingDisk {
+    fn write_all_at(&self, bytes: &[u8], _: u64) -> std::io::Result<()> {
+        self.0.lock().expect("not poisoned").0 += bytes.len();
+        Ok(())
+    }
+
+    fn sync(&self) -> std::io::Result<()> {
+        self.0.lock().expect("not poisoned").1 += 1;
+        Ok(())
+    }
+}
+
+/// INV-64: an unknown user costs exactly what a wrong password costs: the same write, the same sync, as many hash
+/// iterations as every user's verifier has.
+#[test]
+fn an_unknown_user_costs_what_a_wrong_password_costs() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = fresh(&dir);
+    let costs = [Some(user()), None].map(|subject| {
+        let cost = Arc::default();
+        let counters = open(&path).on(Box::new(CountingDisk(Arc::clone(&cost))));
+        assert_eq!(attempt(&counters, subject.as_ref(), WRONG).unwrap(), Verdict::Refused);
+        *cost.lock().unwrap()
+    });
+    assert_eq!(costs[0], costs[1]);
+    assert_eq!(costs[0].1, 1);
+    let (known, nobody) = (Verifier::new(RIGHT).unwrap(), Verifier::of_nobody());
+    assert_eq!((known.iterations, known.hash.len()), (nobody.iterations, nobody.hash.len()));
+}
+
 #[test]
 fn an_unknown_user_is_refused_for_ever_and_leaves_no_state() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,12 +1,18 @@
 //! Real hsm-sim processes, three at a time, driven through the operator's own client and procedure.
 
+mod attributes;
 mod crash;
+mod crowd;
 mod delegation;
 mod harness;
 mod initialization;
+mod join;
 mod keys;
+mod killed_change;
 mod login;
 mod membership;
 mod roles;
 mod rotation;
+mod sessions;
 mod volume;
+mod volume_history;

@@ -61,6 +61,11 @@ impl PodFiles {
         OpenOptions::new().create(true).append(true).open(path).expect("opens the log")
     }
 
+    /// What the process has logged so far.
+    pub(crate) fn log_text(&self) -> String {
+        read_log(&self.directory.join("log"))
+    }
+
     /// Starts the process and waits until it listens.
     pub(crate) fn start(&self) -> Process {
         let child = self.command().stdout(self.log()).stderr(self.log()).spawn().expect("starts hsm-sim");
@@ -107,6 +112,12 @@ impl Process {
         // An error means that it has ended already.
         let _ = self.child.kill();
         self.child.wait().expect("waits");
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.child.wait().expect("waits")
     }
 
     /// SIGSTOP: it keeps its connections and answers nothing.
