@@ -42,6 +42,15 @@ pub(super) async fn ensure_pod(
     ensure_claims(client, namespace, set, name).await?;
     let mut spec = serde_json::to_value(pod_spec(set)?)?;
     spec["nodeName"] = json!(format!("node-{}", zone_of(set, ordinal)));
+    // As the StatefulSet controller does: each claim template becomes a volume of the pod.
+    for template in set.spec.iter().flat_map(|spec| spec.volume_claim_templates.iter().flatten()) {
+        let claim = format!("{}-{name}", template.name_any());
+        let volume = json!({ "name": template.name_any(), "persistentVolumeClaim": { "claimName": claim } });
+        match spec["volumes"].as_array_mut() {
+            Some(volumes) => volumes.push(volume),
+            None => spec["volumes"] = json!([volume]),
+        }
+    }
     let labels = set.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref()).map(|meta| meta.labels.clone());
     let owner = json!([{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": set.name_any(),
         "uid": set.uid(), "controller": true }]);
