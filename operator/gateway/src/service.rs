@@ -41,12 +41,6 @@ impl Service {
         }
     }
 
-    /// Whether the operation is in `X-Amz-Target`, which must then be signed.
-    #[must_use]
-    pub fn names_operation_in_header(self) -> bool {
-        self == Self::Kms
-    }
-
     /// Position in tables by service.
     pub(crate) fn index(self) -> usize {
         match self {

@@ -3,7 +3,6 @@
 use http::HeaderMap;
 
 use super::{Authorization, Refusal};
-use crate::service::Service;
 
 /// The value of a header that must occur exactly once and be printable ASCII; `absent` when it does not occur.
 pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str, absent: Refusal) -> Result<&'a str, Refusal> {
@@ -26,21 +25,14 @@ pub(super) fn printable(value: &[u8]) -> Result<&str, Refusal> {
 /// Checks that everything with a meaning for us is signed, and occurs once.
 ///
 /// Security: an unsigned `x-amz-target` would let an attacker turn a signed DescribeKey into another operation; an
-/// unsigned `x-amz-*` of any name is refused, because a later feature may give it a meaning.
-pub(super) fn check_coverage(
-    headers: &HeaderMap,
-    authorization: &Authorization<'_>,
-    service: Service,
-) -> Result<(), Refusal> {
+/// unsigned `x-amz-*` of any name is refused, because a later feature may give it a meaning. A request without a target
+/// names no operation, and one that is added later is unsigned.
+pub(super) fn check_coverage(headers: &HeaderMap, authorization: &Authorization<'_>) -> Result<(), Refusal> {
     if headers.contains_key("x-amz-security-token") {
         return Err(Refusal::UnexpectedSessionToken);
     }
-    let required =
-        ["host", "x-amz-date"].into_iter().chain(service.names_operation_in_header().then_some("x-amz-target"));
-    for name in required {
-        if !authorization.covers(name) {
-            return Err(Refusal::UnsignedHeader);
-        }
+    if !["host", "x-amz-date"].iter().all(|name| authorization.covers(name)) {
+        return Err(Refusal::UnsignedHeader);
     }
     for name in headers.keys() {
         let name = name.as_str();

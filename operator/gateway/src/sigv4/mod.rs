@@ -74,7 +74,7 @@ pub fn verify(
     if request.path != "/" {
         return Err(Refusal::PathNotAllowed);
     }
-    headers::check_coverage(request.headers, &authorization, service)?;
+    headers::check_coverage(request.headers, &authorization)?;
     let date = headers::single(request.headers, "x-amz-date", Refusal::MissingDate)?;
     timestamp::check(date, authorization.scope.date, now)?;
     let body_hash = digest::digest(&digest::SHA256, request.body);

@@ -134,6 +134,13 @@ async fn every_route_passes_the_verifier() {
 }
 
 #[tokio::test]
+async fn a_signed_request_without_a_target_names_no_operation() {
+    let bench = Bench::new();
+    let request = bench.a.signed("kms", &[("content-type", "application/x-amz-json-1.1")], b"{}");
+    assert_eq!(bench.a.send(request).await.error(), "UnknownOperationException");
+}
+
+#[tokio::test]
 async fn sts_answers_in_xml_who_the_caller_is_and_what_went_wrong() {
     let bench = Bench::new();
     let answer = bench.a.form("Action=GetCallerIdentity&Version=2011-06-15").await;

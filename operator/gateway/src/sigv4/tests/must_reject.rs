@@ -213,9 +213,11 @@ fn a_wrong_secret_is_refused() {
 }
 
 #[test]
-fn an_unsigned_target_is_refused_for_kms_even_if_it_is_absent() {
-    let plan = Plan { headers: vec![("host", super::oracle::HOST)], ..Plan::default() };
-    assert_eq!(plan.sign().verify(), Err(Refusal::UnsignedHeader));
+fn a_target_added_to_a_request_that_was_signed_without_one_is_refused() {
+    let mut sent = Plan { headers: vec![("host", super::oracle::HOST)], ..Plan::default() }.sign();
+    assert_eq!(sent.verify(), Ok(()), "it names no operation, and the router says so");
+    sent.set("x-amz-target", "TrentService.Decrypt");
+    assert_eq!(sent.verify(), Err(Refusal::UnsignedHeader));
 }
 
 #[test]
