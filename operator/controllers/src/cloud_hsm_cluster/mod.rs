@@ -29,7 +29,7 @@ use kube::runtime::events::EventType;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller as Runtime, Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, ResourceExt};
-use operator_api::cloud_hsm_cluster::{CloudHsmClusterStatus, HsmState};
+use operator_api::cloud_hsm_cluster::{CloudHsmClusterStatus, ClusterState, HsmState};
 use operator_api::{CloudHsmCluster, labels};
 use operator_domain::identifier::ClusterId;
 use tokio_util::sync::CancellationToken;
@@ -125,9 +125,25 @@ async fn write_status(
     if let Some(state) = status.state.filter(|state| Some(*state) != before) {
         let note =
             format!("the cluster is {}: {}", state.as_str(), status.state_message.as_deref().unwrap_or_default());
-        report::event(context, cluster, EventType::Normal, "StateChanged", &note).await;
+        report::event(context, cluster, EventType::Normal, state_reason(state), &note).await;
     }
     Ok(())
+}
+
+/// A reason of its own for each state: events of one reason are folded into one.
+fn state_reason(state: ClusterState) -> &'static str {
+    match state {
+        ClusterState::CreateInProgress => "CreateInProgress",
+        ClusterState::Uninitialized => "Uninitialized",
+        ClusterState::InitializeInProgress => "InitializeInProgress",
+        ClusterState::Initialized => "Initialized",
+        ClusterState::Active => "Active",
+        ClusterState::Degraded => "Degraded",
+        ClusterState::DeleteInProgress | ClusterState::Deleted => "Deleting",
+        ClusterState::UpdateInProgress | ClusterState::ModifyInProgress | ClusterState::RollbackInProgress => {
+            "Modifying"
+        }
+    }
 }
 
 /// When to look again: at once after a step, else with growing pauses while something is missing (`INV-76`); a change of a pod comes
