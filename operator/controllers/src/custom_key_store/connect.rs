@@ -76,7 +76,8 @@ pub(super) async fn run(context: &Context, store: CustomKeyStore) -> Result<Esta
     progress(context, &mut store, ConnectStep::LogIn).await?;
     let supplied = credentials::supplied(context, &store).await?;
     let cluster_id = cluster_id(&cluster);
-    let mut work = rotate::Work { context, cluster_id: &cluster_id, hsms, pending, supplied };
+    let places = cluster.spec.availability_zones.len();
+    let mut work = rotate::Work { context, cluster_id: &cluster_id, hsms, pending, places, supplied };
     rotate::rotate(&mut work, &mut store).await?;
     progress(context, &mut store, ConnectStep::StayLoggedIn).await?;
     let pending = stay(context, &store, &connection, &cluster_id, work.hsms, work.pending).await?;

@@ -36,6 +36,8 @@ pub(super) struct Work<'a> {
     pub(super) hsms: Vec<Hsm>,
     /// HSMs that were lost on the way.
     pub(super) pending: Vec<String>,
+    /// HSMs that the cluster is to have; more than `hsms` and `pending` while some still join.
+    pub(super) places: usize,
     /// The user's own password, if the store names one.
     pub(super) supplied: Option<TenantEntry>,
 }
@@ -153,7 +155,9 @@ async fn mark_active(work: &Work<'_>, mut stored: StoredRing, epoch: u64) -> Res
     if let Some(supplied) = &work.supplied {
         stored.consume(&supplied.as_password());
     }
-    if work.pending.is_empty() {
+    // An HSM that joins may have taken its snapshot of users before this rotation: until every place has shown that it has the new
+    // password, the old one may be the only way in (INV-24).
+    if work.pending.is_empty() && work.hsms.len() >= work.places {
         stored.ring.prune_below(epoch);
     }
     Ok(ring::write(work.context, Site::ConnectRingCommit, work.cluster_id, stored).await.map_err(StoreError::from)?)
