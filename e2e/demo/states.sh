@@ -36,19 +36,22 @@ changes() {
   done
 }
 
-# ready: every object that exists is in its good state, and there is one of each kind
+# ready: the first object of each kind is in its good state
 ready() {
-  local expected='ACTIVE CONNECTED Enabled True true'
-  [ "$(one "$1" cloudhsmclusters '{.status.state}') $(one "$1" customkeystores '{.status.connectionState}') $(one "$1" kmskeys '{.status.keyState}') $(
-    one "$1" kmsaliases '{.status.conditions[?(@.type=="Ready")].status}') $(one "$1" kmsaccesskeys '{.status.delivered}')" = "$expected" ]
+  [ "$(one "$1" cloudhsmclusters .status.state)" = ACTIVE ] &&
+    [ "$(one "$1" customkeystores .status.connectionState)" = CONNECTED ] &&
+    [ "$(one "$1" kmskeys .status.keyState)" = Enabled ] &&
+    [ "$(one "$1" kmsaliases '.status.conditions[?(@.type=="Ready")].status')" = True ] &&
+    [ "$(one "$1" kmsaccesskeys .status.delivered)" = true ]
 }
-one() { kubectl get "$2" -n "$1" -o jsonpath="{.items[0]$3}" 2>/dev/null; }
+# Nothing is printed while there is no such object or it has no such field.
+one() { kubectl get "$2" -n "$1" -o jsonpath="{.items[0]$3}" 2>/dev/null || true; }
 
 wait_ready() {
   local end=$((EPOCHSECONDS + $2))
   until ready "$1"; do
     [ $EPOCHSECONDS -lt $end ] || return 1
-    if [ "$(one "$1" customkeystores '{.status.connectionState}')" = FAILED ]; then return 1; fi
+    if [ "$(one "$1" customkeystores .status.connectionState)" = FAILED ]; then return 1; fi
     sleep 0.5
   done
 }
