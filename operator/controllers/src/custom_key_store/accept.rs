@@ -59,11 +59,9 @@ fn another_anchor(store: &CustomKeyStore, anchor: &str) -> Option<NotAccepted> {
 
 async fn renamed(context: &Context, observed: &Observed) -> Result<Option<NotAccepted>, StoreError> {
     let observed_generation = observed.store.status.as_ref().and_then(|status| status.observed_generation);
-    if observed_generation == observed.store.metadata.generation && !status::is_refused(&observed.store) {
-        return Ok(None);
-    }
     let claims = Claims::of(&observed.store, observed.cluster.as_ref());
     match claims.take_name(context).await? {
+        Ok(()) if observed_generation == observed.store.metadata.generation => Ok(None),
         Ok(()) => {
             claims.release_former_names(context).await?;
             Ok(None)

@@ -6,6 +6,7 @@ mod credentials;
 mod reach;
 mod rotate;
 
+pub(super) use credentials::read as supplied_password;
 pub(super) use reach::trust_anchor;
 
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
@@ -23,6 +24,7 @@ use super::{
     error::StoreError,
     failure::{self, ConnectFailure},
     kmsuser::{self, Hsm},
+    members::members,
     observe, state,
     status::{self, Findings},
 };
@@ -73,14 +75,16 @@ pub(super) async fn run(context: &Context, store: CustomKeyStore) -> Result<Esta
     progress(context, &mut store, ConnectStep::OpenSessions).await?;
     let reached = reach::reach(context, &store, &cluster).await?;
     let (hsms, pending) = look(context, reached, &connection).await?;
+    let cluster_id = cluster_id(&cluster);
+    // Looked for before anything is changed: without it the attempt could only end after a rotation.
+    let prints = dial::delegates(context, &cluster_id).await?;
     progress(context, &mut store, ConnectStep::LogIn).await?;
     let supplied = credentials::supplied(context, &store).await?;
-    let cluster_id = cluster_id(&cluster);
-    let places = cluster.spec.availability_zones.len();
+    let places = cluster.spec.availability_zones.len().max(members(&cluster).len());
     let mut work = rotate::Work { context, cluster_id: &cluster_id, hsms, pending, places, supplied };
     rotate::rotate(&mut work, &mut store).await?;
     progress(context, &mut store, ConnectStep::StayLoggedIn).await?;
-    let pending = stay(context, &store, &connection, &cluster_id, work.hsms, work.pending).await?;
+    let pending = stay(context, &store, &connection, &prints, work.hsms, work.pending).await?;
     Ok(Established { store, pending })
 }
 
@@ -89,15 +93,14 @@ async fn stay(
     context: &Context,
     store: &CustomKeyStore,
     connection: &Connection,
-    cluster_id: &str,
+    prints: &[[u8; 32]],
     hsms: Vec<Hsm>,
     mut pending: Vec<String>,
 ) -> Result<Vec<String>, Stop> {
-    let prints = dial::delegates(context, cluster_id).await?;
     let mut kept = Vec::new();
     for hsm in hsms {
-        match delegates::register(context, &hsm.session, connection, &prints).await {
-            Ok(()) => kept.push(LoggedIn { session: hsm.session, delegates: prints.clone() }),
+        match delegates::register(context, &hsm.session, connection, prints).await {
+            Ok(()) => kept.push(LoggedIn { session: hsm.session, delegates: prints.to_vec() }),
             Err(CommandError::Hsm(error)) if error.is_indefinite() => pending.push(hsm.hsm_id),
             Err(error) => return Err(stop(&hsm.hsm_id, error)),
         }

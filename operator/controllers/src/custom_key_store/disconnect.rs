@@ -67,7 +67,16 @@ pub(super) async fn open(
     if rest.is_empty() {
         return Ok((sessions, unreached));
     }
-    let access = dial::access(context, &connect::cluster_id(cluster), &connect::trust_anchor(store, cluster)).await?;
+    let opening = dial::access(context, &connect::cluster_id(cluster), &connect::trust_anchor(store, cluster)).await;
+    let access = match opening {
+        Ok(access) => access,
+        // Without a certificate no HSM can be reached, and a disconnect must succeed all the same (CKS-62).
+        Err(StoreError::Custody { name, problem }) => {
+            tracing::warn!(secret = name, problem, "failed to reach the HSMs");
+            return Ok((sessions, rest.into_iter().map(|member| member.hsm_id).collect()));
+        }
+        Err(error) => return Err(error),
+    };
     for hsm in dial::dial_all(context, &access, rest).await {
         match hsm.outcome {
             Ok(session) => sessions.push(session),

@@ -51,6 +51,9 @@ pub enum StoreError {
     /// Another leader has taken the fence: this process has been deposed, or is about to learn that it was not.
     #[error("failed to command an HSM: another leader holds its fence")]
     Deposed,
+    /// HSMs of a connected store are not in service for it; the store stays CONNECTED and uses the others (CKS-10).
+    #[error("failed to keep these HSMs in service: {0}")]
+    Pending(String),
     /// A Secret of the installation that another controller makes is not there (yet) or cannot be read.
     #[error("failed to use Secret {name}: {problem}")]
     Custody {
@@ -80,6 +83,7 @@ impl Failure for StoreError {
             Self::Fence(FenceError::Hsm(_)) => "HsmUnreachable",
             Self::NoRandomness(_) | Self::Ring(RingAccessError::NoRandomness(_)) => "NoRandomness",
             Self::Deposed => "Deposed",
+            Self::Pending(_) => "CredentialsPending",
             Self::Custody { .. } => "SecretMissing",
         }
     }

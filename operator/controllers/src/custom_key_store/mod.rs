@@ -55,10 +55,8 @@ use crate::{
 use observe::Observed;
 use status::Findings;
 
-/// How soon a store is looked at again whose HSMs are not all in service.
-const PENDING: Duration = Duration::from_secs(3);
-/// How soon an unconfirmed disconnect is gone on with.
-const UNCONFIRMED: Duration = Duration::from_secs(15);
+/// How soon a store is looked at again that waits for something that is not watched: a Secret, a claim, an HSM that is away (INV-76).
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// Runs until `shutdown`; finishes the reconciles under way.
 pub async fn run(context: Arc<Context>, shutdown: CancellationToken) {
@@ -154,8 +152,10 @@ async fn connected(context: &Context, observed: Observed, mut findings: Findings
     findings.credentials_pending = kept.as_ref().map(Clone::clone).unwrap_or_default();
     let status = status::unmoved(context, &observed.store);
     status::write(context, &observed.store, status, &findings).await?;
-    let pending = !kept?.is_empty();
-    Ok(Action::requeue(if pending { PENDING } else { context.settings.resync }))
+    match kept? {
+        pending if pending.is_empty() => Ok(Action::requeue(context.settings.resync)),
+        pending => Err(StoreError::Pending(pending.join(", "))),
+    }
 }
 
 /// DISCONNECTED: finish what an HSM that was away missed, and let a deleted store go.
@@ -174,5 +174,5 @@ async fn at_rest(context: &Context, store: CustomKeyStore, mut findings: Finding
     let refused = findings.not_accepted.is_some();
     let status = status::unmoved(context, &store);
     status::write(context, &store, status, &findings).await?;
-    Ok(Action::requeue(if waiting || refused { UNCONFIRMED } else { context.settings.resync }))
+    Ok(Action::requeue(if waiting || refused { AGAIN } else { context.settings.resync }))
 }

@@ -96,11 +96,6 @@ pub(super) fn is_unconfirmed(store: &CustomKeyStore) -> bool {
     has_condition(store, "Unconfirmed", "True")
 }
 
-/// Whether the store was refused when it was last looked at.
-pub(super) fn is_refused(store: &CustomKeyStore) -> bool {
-    has_condition(store, "Accepted", "False")
-}
-
 fn has_condition(store: &CustomKeyStore, kind: &str, status: &str) -> bool {
     let conditions = store.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     conditions.iter().any(|condition| condition.type_ == kind && condition.status == status)

@@ -23,7 +23,7 @@ use super::{
 use crate::{context::Context, report};
 
 /// Pause before HSMs are asked again that did not answer while DISCONNECTING.
-const AGAIN: Duration = Duration::from_secs(2);
+const DRAINING: Duration = Duration::from_secs(2);
 
 /// DISCONNECTED, and the owner wants a connection: the fast checks, then CONNECTING.
 pub(super) async fn connect(
@@ -34,13 +34,17 @@ pub(super) async fn connect(
     if findings.not_accepted.is_none() {
         findings.not_accepted = validate::connect(observed.cluster.as_ref()).err();
     }
+    if findings.not_accepted.is_none() {
+        let supplied = connect::supplied_password(context, &observed.store).await?;
+        findings.not_accepted = supplied.err().map(Into::into);
+    }
     let now = Timestamp::now();
     let next = step(&ConnectionState::Disconnected, Event::Connect, state::instant(now));
     if findings.not_accepted.is_some() || next.is_err() {
         // INV-34: nothing happens but that it is said. The cluster is watched; Secrets and claims are not.
         let status = status::unmoved(context, &observed.store);
         status::write(context, &observed.store, status, &findings).await?;
-        return Ok(Action::requeue(super::UNCONFIRMED));
+        return Ok(Action::requeue(super::AGAIN));
     }
     let store = status::write(context, &observed.store, status::connecting(&observed.store, now), &findings).await?;
     Box::pin(connecting(context, Observed { store, cluster: observed.cluster })).await
@@ -71,7 +75,11 @@ async fn succeed(context: &Context, established: Established) -> Result<Action, 
         return Ok(Action::requeue(Duration::ZERO));
     };
     report::event(context, &store, EventType::Normal, "Connected", "the key store is connected to its cluster").await;
-    Ok(Action::requeue(if findings.credentials_pending.is_empty() { context.settings.resync } else { super::PENDING }))
+    if findings.credentials_pending.is_empty() {
+        Ok(Action::requeue(context.settings.resync))
+    } else {
+        Err(StoreError::Pending(findings.credentials_pending.join(", ")))
+    }
 }
 
 async fn fail(context: &Context, store: CustomKeyStore, failure: &ConnectFailure) -> Result<Action, StoreError> {
@@ -140,7 +148,7 @@ pub(super) async fn disconnecting(
             hsms = findings.unconfirmed.join(", "),
             "waiting for HSMs to disconnect"
         );
-        return Ok(Action::requeue(AGAIN));
+        return Ok(Action::requeue(DRAINING));
     }
     let status = status::moved(&store, Shown::Disconnected, Timestamp::now());
     let store = status::write(context, &store, status, &findings).await?;

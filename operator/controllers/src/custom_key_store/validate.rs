@@ -65,14 +65,22 @@ pub(super) enum SecretProblem {
         /// Namespace of the controllers.
         controllers: String,
     },
+    /// A `kmsuser` password has 7 to 32 letters and digits (CKS-81).
+    #[error("the password in Secret {secret} does not have 7 to 32 letters and digits")]
+    NotAPassword {
+        /// Its name.
+        secret: String,
+    },
 }
 
 impl SecretProblem {
+    /// Reason of the condition `Accepted`.
     fn reason(&self) -> &'static str {
         match self {
             Self::Missing { .. } => "SecretNotFound",
             Self::EntryMissing { .. } => "SecretEntryNotFound",
             Self::Forbidden { .. } => "MissingTenantBinding",
+            Self::NotAPassword { .. } => "ValidationException",
         }
     }
 }

@@ -6,8 +6,10 @@ use super::Stop;
 use crate::{
     context::Context,
     custom_key_store::{
+        error::StoreError,
         failure::ConnectFailure,
         observe::{self, TenantEntry},
+        validate::SecretProblem,
     },
     ring::Supplied,
 };
@@ -15,19 +17,30 @@ use crate::{
 /// Lengths of a `kmsuser` password (CKS-81).
 const LENGTHS: std::ops::RangeInclusive<usize> = 7..=32;
 
-/// The supplied password, if the store names a Secret.
+/// Reads the supplied password, if the store names a Secret. That it cannot be used is a fast failure of the connect.
 ///
 /// # Errors
-/// INVALID_CREDENTIALS when the Secret cannot be used, without spending a login attempt.
+/// The inner one says what is wrong with the Secret.
+pub(in crate::custom_key_store) async fn read(
+    context: &Context,
+    store: &CustomKeyStore,
+) -> Result<Result<Option<TenantEntry>, SecretProblem>, StoreError> {
+    let Some(reference) = &store.spec.key_store_password_secret_ref else { return Ok(Ok(None)) };
+    Ok(observe::tenant_secret(context, store, reference).await?.and_then(|entry| {
+        let malformed = SecretProblem::NotAPassword { secret: reference.name.clone() };
+        if is_wellformed(&entry.text) { Ok(Some(entry)) } else { Err(malformed) }
+    }))
+}
+
+/// The supplied password for an attempt that is under way.
+///
+/// # Errors
+/// INVALID_CREDENTIALS when the Secret was spoilt since the fast checks; no login attempt is spent on it.
 pub(super) async fn supplied(context: &Context, store: &CustomKeyStore) -> Result<Option<TenantEntry>, Stop> {
-    let Some(reference) = &store.spec.key_store_password_secret_ref else { return Ok(None) };
-    let invalid = |message: String| Stop::Failed(ConnectFailure::new(ConnectionErrorCode::InvalidCredentials, message));
-    let entry = observe::tenant_secret(context, store, reference).await?;
-    let entry = entry.map_err(|problem| invalid(problem.to_string()))?;
-    if !is_wellformed(&entry.text) {
-        return Err(invalid("the supplied password does not have 7 to 32 letters and digits (CKS-81)".into()));
-    }
-    Ok(Some(entry))
+    let invalid = |problem: SecretProblem| {
+        Stop::Failed(ConnectFailure::new(ConnectionErrorCode::InvalidCredentials, problem.to_string()))
+    };
+    read(context, store).await?.map_err(invalid)
 }
 
 fn is_wellformed(password: &str) -> bool {

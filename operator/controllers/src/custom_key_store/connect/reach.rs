@@ -18,8 +18,13 @@ use crate::{
 };
 
 /// Pauses between rounds in which no HSM answered: together long enough for the cluster controller to notice that HSMs are gone.
-const ROUNDS: [Duration; 5] =
-    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8), Duration::from_secs(8)];
+const ROUNDS: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(8),
+];
 
 /// What could be reached.
 pub(super) struct Reached {
