@@ -11,8 +11,8 @@ case ${1-} in
 -h | --help) usage; exit ;;
 esac
 
-# The folder of the Python is part of the key: an environment does not survive a move to another interpreter.
-folder=$cache/aws-cli-$(key "$(cat "$here/requirements.txt")" "$(python3 -c 'import sys; print(sys.version, sys.executable)')")
+# The interpreter is part of the key: an environment does not survive a move to another one. base_prefix is the same inside an environment.
+folder=$cache/aws-cli-$(key "$(cat "$here/requirements.txt")" "$(python3 -c 'import sys; print(sys.version, sys.base_prefix)')")
 
 make_environment() {
   [ -x "$folder/bin/aws" ] && return

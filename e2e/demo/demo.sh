@@ -55,12 +55,11 @@ install_chart() {
 
 apply_quickstart() {
   say "4/6 kubectl apply -f deploy/quickstart/"
-  # Watching starts first, so that no state passes unseen.
+  kubectl apply -f "$root/deploy/quickstart/" >"$state/apply.log" 2>&1 || { cat "$state/apply.log" >&2; fail "the quickstart was not accepted"; }
+  say "5/6 states as they pass"
   "$here/states.sh" watch $namespace &
   watcher=$!
   trap 'kill "$watcher" 2>/dev/null || true' EXIT
-  kubectl apply -f "$root/deploy/quickstart/" >"$state/apply.log" 2>&1 || { cat "$state/apply.log" >&2; fail "the quickstart was not accepted"; }
-  say "5/6 states as they pass"
   "$here/states.sh" wait $namespace 300 || { explain; fail "the quickstart did not become ready within 300 s"; }
   # The watches are given a moment to print what was true already.
   sleep 1
@@ -69,13 +68,17 @@ apply_quickstart() {
 }
 
 use_aws_cli() {
-  aws_cli=$("$here/aws-cli.sh")
+  local installed; installed=$("$here/aws-cli.sh")
+  # Only "aws" itself joins the PATH of whoever sources the file, not the Python that it runs on.
+  aws_cli=$state/bin
+  mkdir -p "$aws_cli"
+  ln -sf "$installed/aws" "$aws_cli/aws"
   write_environment
   # shellcheck source=/dev/null
   . "$state/env"
   local secret=$state/plaintext blob=$state/ciphertext
   printf 'the launch code is 00000000' >"$secret"
-  run aws kms describe-custom-key-stores --output table
+  run aws kms describe-custom-key-stores --query 'CustomKeyStores[].[CustomKeyStoreName, CustomKeyStoreId, CloudHsmClusterId, ConnectionState]' --output text >&2
   run aws kms encrypt --key-id alias/quickstart --plaintext "fileb://$secret" --query CiphertextBlob --output text | base64 -d >"$blob"
   run aws kms decrypt --ciphertext-blob "fileb://$blob" --query Plaintext --output text | base64 -d >"$blob.opened"
   cmp "$secret" "$blob.opened" || fail "decrypt gave something else than what was encrypted"

@@ -2,7 +2,7 @@
 # test-cluster.sh: provides what the e2e tests need, and prints it as lines to source.
 #
 # Without KUBECONFIG or E2E_KUBECONFIG: the kind cluster keystore-e2e, with images of this tree on its nodes.
-# With one of them: that cluster. Its nodes must already have, or find in a registry, the images that E2E_OPERATOR_TAG and E2E_HSM_TAG name,
+# With one of them (but not that of a cluster made here, as target/demo/env sets it): that cluster. Its nodes must already have, or find in a registry, the images that E2E_OPERATOR_TAG and E2E_HSM_TAG name,
 # and E2E_ENDPOINT must be the address of its node port 30443.
 #
 #   KUBECONFIG                         the cluster; DOCKER_HOST too where the daemon is private
@@ -19,6 +19,7 @@ esac
 
 test_cluster=${E2E_CLUSTER:-keystore-e2e}
 given=${E2E_KUBECONFIG:-${KUBECONFIG-}}
+case $given in "$run/clusters/"*) given= ;; esac
 
 if [ -n "$given" ]; then
   for variable in E2E_OPERATOR_TAG E2E_HSM_TAG E2E_ENDPOINT; do
