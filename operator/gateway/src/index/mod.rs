@@ -43,10 +43,8 @@ impl Index {
     /// The tenant of `namespace`, made when it is new. For the watches only: a request never makes a tenant.
     pub fn tenant_or_new(&self, namespace: &str) -> Arc<Tenant> {
         self.tenant(namespace).unwrap_or_else(|| {
-            let tenant = Arc::new(Tenant::new(namespace.into()));
-            self.tenants.insert(Arc::clone(&tenant.namespace), Arc::clone(&tenant));
-            // Another watch may have made the tenant at the same moment: the one in the map counts.
-            self.tenant(namespace).unwrap_or(tenant)
+            let namespace: Arc<str> = namespace.into();
+            self.tenants.find_or_insert(&namespace, || Tenant::new(Arc::clone(&namespace)))
         })
     }
 
@@ -88,5 +86,29 @@ impl Index {
 impl CredentialSource for Index {
     fn credential(&self, access_key_id: &str) -> Option<Arc<Credential>> {
         self.credentials.find(access_key_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each kind has a watch of its own, and all of them list at start: none may fill a tenant that another replaces.
+    #[test]
+    fn watches_that_meet_a_new_namespace_at_once_share_one_tenant() {
+        for _ in 0..200 {
+            let index = Index::default();
+            let start = std::sync::Barrier::new(6);
+            std::thread::scope(|scope| {
+                for _ in 0..6 {
+                    scope.spawn(|| {
+                        start.wait();
+                        let seen = index.tenant_or_new("team-a");
+                        std::thread::yield_now();
+                        assert!(Arc::ptr_eq(&seen, &index.tenant_or_new("team-a")), "a tenant was replaced");
+                    });
+                }
+            });
+        }
     }
 }

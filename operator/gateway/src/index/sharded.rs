@@ -51,6 +51,11 @@ impl<K: Hash + Ord + Clone, V> Sharded<K, V> {
         });
     }
 
+    /// The entry of `key`, made by `make` where there is none. However many writers ask at once, all get the one that stays.
+    pub fn find_or_insert(&self, key: &K, make: impl FnOnce() -> V) -> Arc<V> {
+        self.change(key, |shard| Arc::clone(shard.entry(key.clone()).or_insert_with(|| Arc::new(make()))))
+    }
+
     /// Removes the entry of `key` if `unwanted` says so of the present value.
     pub fn remove_if<Q: Hash + Ord + ?Sized>(&self, key: &Q, unwanted: impl Fn(&V) -> bool)
     where
@@ -105,12 +110,13 @@ impl<K: Hash + Ord + Clone, V> Sharded<K, V> {
         self.len() == 0
     }
 
-    fn change<Q: Hash + ?Sized>(&self, key: &Q, edit: impl FnOnce(&mut BTreeMap<K, Arc<V>>)) {
+    fn change<Q: Hash + ?Sized, T>(&self, key: &Q, edit: impl FnOnce(&mut BTreeMap<K, Arc<V>>) -> T) -> T {
         let _turn = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let shard = self.shard(key);
         let mut copy = BTreeMap::clone(&shard.load());
-        edit(&mut copy);
+        let outcome = edit(&mut copy);
         shard.store(Arc::new(copy));
+        outcome
     }
 
     fn shard<Q: Hash + ?Sized>(&self, key: &Q) -> &ArcSwap<BTreeMap<K, Arc<V>>> {
