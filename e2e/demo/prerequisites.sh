@@ -22,11 +22,13 @@ need python3 "install Python 3 (Debian: apt-get install python3 python3-venv)"
 need strip "install binutils (Debian: apt-get install binutils)"
 need flock "install util-linux"
 
-# Measured: a cold build of everything leaves 9 GB in target/ and the cache; four nodes and the product take 2.5 GB of memory.
+# A first run fills target/ and the cache; a later one adds the nodes' image and little else.
+wanted_gb=10
+if compgen -G "$cache/bin/all-*" >/dev/null && [ -d "${CARGO_TARGET_DIR:-$here/../../target}/x86_64-unknown-linux-gnu/debug" ]; then wanted_gb=3; fi
 free_gb() { df --output=avail -BG "$1" | tail -n 1 | tr -dc 0-9; }
 mkdir -p "$cache"
 for folder in "$here" "$cache"; do
-  [ "$(free_gb "$folder")" -ge 10 ] || lacks+=("disk: $folder has $(free_gb "$folder") GB free, 10 GB are needed")
+  [ "$(free_gb "$folder")" -ge $wanted_gb ] || lacks+=("disk: $folder has $(free_gb "$folder") GB free, $wanted_gb GB are needed")
 done
 memory=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024 / 1024))
 [ "$memory" -ge 4 ] || lacks+=("memory: $memory GB are available, 4 GB are needed")
