@@ -172,10 +172,12 @@ impl Installation {
     /// The ends of all logs, for the message of a failed wait.
     #[must_use]
     pub fn last_words(&self) -> String {
-        let controllers = self.controllers.iter().map(|(number, process)| {
-            format!("controllers {number}:\n{}", crate::process::tail(process.log(), 25))
-        });
-        let gateway = self.gateway.iter().map(|process| format!("gateway:\n{}", crate::process::tail(process.log(), 15)));
+        let controllers = self
+            .controllers
+            .iter()
+            .map(|(number, process)| format!("controllers {number}:\n{}", crate::process::tail(process.log(), 25)));
+        let gateway =
+            self.gateway.iter().map(|process| format!("gateway:\n{}", crate::process::tail(process.log(), 15)));
         let pods = self.pods.names().into_iter().map(|pod| format!("{pod}:\n{}", self.pods.log(&pod)));
         controllers.chain(gateway).chain(pods).collect::<Vec<_>>().join("\n")
     }

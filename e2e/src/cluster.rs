@@ -1,0 +1,216 @@
+//! A real cluster, given by a kubeconfig: the chart installed by Helm, the quickstart applied by kubectl.
+//!
+//! `make e2e` provides it (kind) or takes the user's own. Every test begins from the same ground, [`Cluster::ready`],
+//! which repairs what an earlier test left behind, so tests may run in any order and alone.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use operator_api::ConnectionState;
+use operator_api::kms_key::KeyState;
+
+use crate::binaries::{checkout, kubernetes};
+use crate::control_plane::client_of;
+use crate::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, RELEASE, SYSTEM_NAMESPACE, entry, kubectl};
+use crate::process::Process;
+use crate::quickstart::{ACCESS_KEY, ALIAS, NAME};
+use crate::scenario::Tenant;
+use crate::sdk::{Answer, Caller, Sdk};
+use crate::wait::{Look, until};
+
+/// A cluster with the product in it.
+#[derive(Debug)]
+pub struct Cluster {
+    kubeconfig: PathBuf,
+}
+
+impl Cluster {
+    /// The cluster of `$KUBECONFIG`, with the chart installed and the quickstart connected and Enabled.
+    ///
+    /// # Errors
+    /// When the cluster is not there or the quickstart does not come up; the message says which state was last seen.
+    pub async fn ready() -> Result<(Self, Tenant)> {
+        let kubeconfig = std::env::var_os("KUBECONFIG").context("KUBECONFIG is not set: run `make e2e`")?;
+        let cluster = Self { kubeconfig: PathBuf::from(kubeconfig) };
+        cluster.install()?;
+        let tenant = Tenant::new(cluster.admin().await?, NAME);
+        cluster.kubectl(&["apply", "-f", &checkout().join("deploy/quickstart").display().to_string()])?;
+        tenant.cluster_is_active(NAME).await?;
+        tenant.store_reaches(NAME, ConnectionState::Connected).await?;
+        tenant.key_reaches(NAME, KeyState::Enabled).await?;
+        Ok((cluster, tenant))
+    }
+
+    /// `helm upgrade --install` with the images that `make e2e` loaded; quick when nothing changed.
+    ///
+    /// # Errors
+    /// When a Deployment does not become ready.
+    pub fn install(&self) -> Result<()> {
+        let tag =
+            |variable: &str| std::env::var(variable).with_context(|| format!("{variable} is not set: run `make e2e`"));
+        let values = format!(
+            "image.tag={},hsmImage.tag={},gateway.service.type=NodePort,gateway.service.nodePort=30443",
+            tag("E2E_OPERATOR_TAG")?,
+            tag("E2E_HSM_TAG")?
+        );
+        let chart = checkout().join("charts/keystore-operator").display().to_string();
+        self.helm(
+            &["upgrade", "--install", RELEASE, &chart, "--namespace", "default", "--history-max", "3", "--wait"],
+            &values,
+        )
+    }
+
+    /// `helm uninstall`, waiting until the pods are gone.
+    ///
+    /// # Errors
+    /// When Helm fails.
+    pub fn uninstall(&self) -> Result<()> {
+        self.helm(&["uninstall", RELEASE, "--namespace", "default", "--wait"], "")
+    }
+
+    fn helm(&self, arguments: &[&str], values: &str) -> Result<()> {
+        let mut command = Command::new(kubernetes("helm")?);
+        command.args(arguments).args(["--timeout", "5m"]).env("KUBECONFIG", &self.kubeconfig);
+        if !values.is_empty() {
+            command.args(["--set", values]);
+        }
+        let output = command.output().context("failed to start helm")?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let pods = self.kubectl(&["get", "pods", "--all-namespaces"]).unwrap_or_default();
+        bail!("helm {} failed: {}\n{pods}", arguments.join(" "), String::from_utf8_lossy(&output.stderr))
+    }
+
+    /// A client with the kubeconfig's rights.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be read.
+    pub async fn admin(&self) -> Result<Client> {
+        client_of(&self.kubeconfig).await
+    }
+
+    /// Runs kubectl and returns what it prints.
+    ///
+    /// # Errors
+    /// With its error output when it fails.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        kubectl(&self.kubeconfig, arguments, None)
+    }
+
+    /// The quickstart's access key at the gateway's node port.
+    ///
+    /// # Errors
+    /// When the key was not delivered.
+    pub async fn caller(&self) -> Result<Caller> {
+        let client = self.admin().await?;
+        let tenant: Api<Secret> = Api::namespaced(client.clone(), NAME);
+        let name = format!("{ACCESS_KEY}-credentials");
+        let credentials = until("the access key to be delivered", Duration::from_secs(60), || async {
+            Ok(tenant.get_opt(&name).await?.map_or(Look::NotYet(format!("no Secret {name}")), Look::Done))
+        })
+        .await?;
+        let serving: Secret = Api::namespaced(client, GATEWAY_NAMESPACE).get("gateway-serving").await?;
+        let ca_bundle = std::env::temp_dir().join(format!("keystore-e2e-{}-ca.crt", std::process::id()));
+        std::fs::write(&ca_bundle, entry(&serving, "ca.crt")?)?;
+        Ok(Caller {
+            endpoint: std::env::var("E2E_ENDPOINT").context("E2E_ENDPOINT is not set: run `make e2e`")?,
+            ca_bundle,
+            access_key_id: entry(&credentials, "AWS_ACCESS_KEY_ID")?,
+            secret_access_key: entry(&credentials, "AWS_SECRET_ACCESS_KEY")?,
+            region: "local-1".to_owned(),
+        })
+    }
+
+    /// A boto3 whose first DescribeKey was answered.
+    ///
+    /// # Errors
+    /// When the gateway does not answer within a minute.
+    pub async fn application(&self) -> Result<Sdk> {
+        let mut sdk = Sdk::start(&self.caller().await?)?;
+        until("the gateway to answer", Duration::from_secs(60), || {
+            let answer = sdk.kms("describe_key", &serde_json::json!({ "KeyId": ALIAS }));
+            async {
+                Ok(match answer {
+                    Ok(Answer::Ok(_)) => Look::Done(()),
+                    Ok(refused) => Look::NotYet(format!("{refused:?}")),
+                    Err(error) => Look::NotYet(error.to_string()),
+                })
+            }
+        })
+        .await?;
+        Ok(sdk)
+    }
+
+    /// The quickstart's HSM pods, in order.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub fn hsm_pods(&self) -> Result<Vec<String>> {
+        let names = self.kubectl(&[
+            "get",
+            "pods",
+            "--namespace",
+            HSM_NAMESPACE,
+            "--selector=app.kubernetes.io/name=hsm-sim",
+            "--output=name",
+        ])?;
+        Ok(names.lines().map(|name| name.trim_start_matches("pod/").to_owned()).collect())
+    }
+
+    /// Forwards a port of a pod to loopback for as long as the process lives.
+    ///
+    /// # Errors
+    /// When kubectl does not say within ten seconds which port it took.
+    pub async fn forward(&self, pod: &str, port: u16) -> Result<(Process, u16)> {
+        let log = std::env::temp_dir().join(format!("keystore-e2e-{}-{pod}-{port}.log", std::process::id()));
+        let _old = std::fs::remove_file(&log);
+        let mut command = Command::new(kubernetes("kubectl")?);
+        command.arg(format!("--kubeconfig={}", self.kubeconfig.display()));
+        command.args(["port-forward", "--namespace", HSM_NAMESPACE, &format!("pod/{pod}"), &format!(":{port}")]);
+        let process = Process::start("kubectl port-forward", &mut command, &log)?;
+        let local = until("kubectl port-forward", Duration::from_secs(20), || async {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let port =
+                text.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|p| p.parse().ok());
+            Ok(port.map_or(Look::NotYet(text), Look::Done))
+        })
+        .await?;
+        Ok((process, local))
+    }
+
+    /// SIGKILL to the hsm-sim process of a pod, from its node. Needs a kind cluster: nodes are containers there.
+    ///
+    /// # Errors
+    /// When the node is no container of the Docker daemon, or the process is not found on it.
+    pub fn kill_process(&self, pod: &str) -> Result<()> {
+        let node =
+            self.kubectl(&["get", "pod", pod, "--namespace", HSM_NAMESPACE, "--output=jsonpath={.spec.nodeName}"])?;
+        // Other pods of the node may run hsm-sim too: the environment of the right process names the pod.
+        let script = format!(
+            "for p in /proc/[0-9]*; do if [ \"$(cat $p/comm 2>/dev/null)\" = hsm-sim ] && \
+             grep -qz 'POD_NAME={pod}$' $p/environ 2>/dev/null; then kill -9 ${{p#/proc/}} && exit 0; fi; done; exit 1"
+        );
+        let output = Command::new("docker").args(["exec", &node, "sh", "-c", &script]).output()?;
+        if !output.status.success() {
+            bail!("no hsm-sim of {pod} on node {node}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
+    /// Waits until every replica of the chart's Deployments is ready again.
+    ///
+    /// # Errors
+    /// When kubectl's wait runs out.
+    pub fn deployments_are_ready(&self) -> Result<()> {
+        for (namespace, name) in [(SYSTEM_NAMESPACE, RELEASE), (GATEWAY_NAMESPACE, "keystore-gateway")] {
+            let deployment = format!("deployment/{name}");
+            self.kubectl(&["rollout", "status", &deployment, "--namespace", namespace, "--timeout=180s"])?;
+        }
+        Ok(())
+    }
+}

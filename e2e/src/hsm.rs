@@ -1,0 +1,116 @@
+//! Sessions to single HSMs with the controllers' own certificate, to see what each of them holds.
+//!
+//! The certificate and the ring come from the vault namespace, which only an administrator of the cluster may read:
+//! tests do, tenants cannot.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hsm_client::pki::PrivateKeyPem;
+use hsm_client::{ClientIdentity, HsmEndpoint, Session, TrustAnchor};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use operator_api::CloudHsmCluster;
+use zeroize::Zeroizing;
+
+use crate::installation::{VAULT_NAMESPACE, entry};
+
+/// Time limit of one phase of a dial.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The HSMs of one cluster, with what it takes to talk to them.
+pub struct Hsms {
+    identity: ClientIdentity,
+    anchor: TrustAnchor,
+    endpoints: Vec<HsmEndpoint>,
+    cluster_id: String,
+    officer_password: Zeroizing<String>,
+}
+
+impl std::fmt::Debug for Hsms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hsms").field("cluster_id", &self.cluster_id).finish_non_exhaustive()
+    }
+}
+
+impl Hsms {
+    /// Reads certificate, trust anchor and addresses of an ACTIVE cluster.
+    ///
+    /// # Errors
+    /// When one of them is missing.
+    pub async fn of(client: &Client, cluster: &CloudHsmCluster) -> Result<Self> {
+        let cluster_id = cluster.spec.cluster_id.clone().context("the cluster has no id yet")?;
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), VAULT_NAMESPACE);
+        let secret = secrets.get(&format!("{cluster_id}-controllers-client")).await?;
+        let key = PrivateKeyPem::parse(Zeroizing::new(entry(&secret, "tls.key")?))?;
+        let identity = ClientIdentity::from_pem(&entry(&secret, "tls.crt")?, &key)?;
+        let officer = secrets.get(&format!("{cluster_id}-officer")).await?;
+        let officer_password = Zeroizing::new(entry(&officer, "password")?);
+        let status = cluster.status.as_ref().context("the cluster has no status")?;
+        let anchor = TrustAnchor::parse(status.trust_anchor.as_deref().context("the cluster has no trust anchor")?)?;
+        let endpoints = status.hsms.iter().map(endpoint).collect::<Result<Vec<_>>>()?;
+        Ok(Self { identity, anchor, endpoints, cluster_id, officer_password })
+    }
+
+    /// The cluster's id.
+    #[must_use]
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// The endpoints, in the order of the cluster's status.
+    #[must_use]
+    pub fn endpoints(&self) -> &[HsmEndpoint] {
+        &self.endpoints
+    }
+
+    /// The same HSMs at other addresses, such as forwarded ports.
+    pub fn at(&mut self, addresses: &[SocketAddr]) {
+        for (endpoint, address) in self.endpoints.iter_mut().zip(addresses) {
+            endpoint.address = *address;
+        }
+    }
+
+    /// A session to each HSM, in the order of [`Hsms::endpoints`].
+    ///
+    /// # Errors
+    /// When one cannot be reached or is not the HSM that the status names.
+    pub async fn sessions(&self) -> Result<Vec<Session>> {
+        let mut sessions = Vec::new();
+        for endpoint in &self.endpoints {
+            let session = Session::connect(endpoint, &self.identity, &self.anchor, TIMEOUT).await;
+            sessions.push(session.with_context(|| format!("failed to reach {}", endpoint.hsm_id))?);
+        }
+        Ok(sessions)
+    }
+
+    /// The same, logged in as the crypto officer, who may list every key and use none (INV-68, HSM-63).
+    ///
+    /// # Errors
+    /// As [`Hsms::sessions`], and when a login is refused.
+    pub async fn officer_sessions(&self) -> Result<Vec<Session>> {
+        let sessions = self.sessions().await?;
+        for session in &sessions {
+            let login = session.login("admin", &self.officer_password).await;
+            login.with_context(|| format!("failed to log in as officer on {}", session.identity().hsm_id))?;
+        }
+        Ok(sessions)
+    }
+}
+
+fn endpoint(hsm: &operator_api::cloud_hsm_cluster::Hsm) -> Result<HsmEndpoint> {
+    let fingerprint = |text: &str| -> Result<[u8; 32]> {
+        let bytes = hex::decode(text)?;
+        bytes.try_into().map_err(|_| anyhow::anyhow!("a fingerprint that is not 32 bytes long"))
+    };
+    let address = hsm.eni_ip.as_deref().context("an HSM without an address")?;
+    let host = hsm.host_certificate_fingerprint.as_deref().context("an HSM without a host certificate")?;
+    Ok(HsmEndpoint {
+        hsm_id: hsm.hsm_id.clone(),
+        availability_zone: hsm.availability_zone.clone(),
+        address: SocketAddr::new(address.parse()?, 2223),
+        identity_fingerprint: fingerprint(&hsm.identity_fingerprint)?,
+        host_certificate_fingerprint: fingerprint(host)?,
+    })
+}

@@ -1,0 +1,267 @@
+//! The main job on a real cluster: Helm install, three zones, stock AWS clients, faults, uninstall and reinstall.
+//!
+//! Run by `make e2e`, one test at a time: they share one cluster and one set of HSMs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use e2e::cluster::Cluster;
+use e2e::hsm::Hsms;
+use e2e::installation::HSM_NAMESPACE;
+use e2e::quickstart::{ALIAS, NAME};
+use e2e::scenario::{PATIENCE, eventually_ok};
+use e2e::sdk::{bytes, bytes_of, cli};
+use e2e::wait::{Look, until};
+use operator_api::kms_key::KeyState;
+use operator_api::{ConnectionErrorCode, ConnectionState};
+use serde_json::{Value, json};
+
+fn pods(cluster: &Cluster) -> Result<Vec<Value>> {
+    let list = cluster.kubectl(&[
+        "get",
+        "pods",
+        "--namespace",
+        HSM_NAMESPACE,
+        "--selector=app.kubernetes.io/name=hsm-sim",
+        "--output=json",
+    ])?;
+    let list: Value = serde_json::from_str(&list)?;
+    Ok(list["items"].as_array().cloned().unwrap_or_default())
+}
+
+/// D18, D19, D8.
+#[tokio::test]
+async fn the_quickstart_runs_three_hsms_on_three_workers_in_three_zones_with_three_volumes() -> Result<()> {
+    let (cluster, tenant) = Cluster::ready().await?;
+    let pods = pods(&cluster)?;
+    assert_eq!(pods.len(), 3);
+    let nodes: BTreeSet<&str> = pods.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str()).collect();
+    assert_eq!(nodes.len(), 3, "{nodes:?}");
+    let mut zones = BTreeSet::new();
+    for node in &nodes {
+        let path = "--output=jsonpath={.metadata.labels.topology\\.kubernetes\\.io/zone}";
+        zones.insert(cluster.kubectl(&["get", "node", node, path])?);
+    }
+    let status = tenant.cluster_is_active(NAME).await?.status.context("no status")?;
+    let reported: BTreeSet<String> = status.hsms.iter().map(|hsm| hsm.availability_zone.clone()).collect();
+    assert_eq!(zones, reported, "the status names the zones of the nodes");
+    assert_eq!(zones.len(), 3);
+    let claims: BTreeSet<String> = pods.iter().map(|pod| pod["spec"]["volumes"].to_string()).collect();
+    let names: BTreeSet<String> = pods
+        .iter()
+        .flat_map(|pod| pod["spec"]["volumes"].as_array().cloned().unwrap_or_default())
+        .filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(names.len(), 3, "{claims:?}");
+    for pod in &pods {
+        assert_eq!(pod["spec"]["hostNetwork"].as_bool().unwrap_or_default(), false);
+        assert!(!pod["spec"]["volumes"].to_string().contains("hostPath"), "{}", pod["spec"]["volumes"]);
+    }
+    for claim in &names {
+        let path = "--output=jsonpath={.spec.volumeName}";
+        let volume = cluster.kubectl(&["get", "pvc", claim, "--namespace", HSM_NAMESPACE, path])?;
+        let policy =
+            cluster.kubectl(&["get", "pv", &volume, "--output=jsonpath={.spec.persistentVolumeReclaimPolicy}"])?;
+        assert_eq!(policy, "Retain", "D19: {volume}");
+    }
+    Ok(())
+}
+
+/// KEY-40, KEY-42: unmodified tools, over HTTPS.
+#[tokio::test]
+async fn boto3_and_the_aws_cli_encrypt_and_decrypt_and_a_wrong_context_is_refused() -> Result<()> {
+    let (cluster, _) = Cluster::ready().await?;
+    let mut sdk = cluster.application().await?;
+    let context = json!({ "tenant": "a" });
+    let request = json!({ "KeyId": ALIAS, "Plaintext": bytes(b"from boto3"), "EncryptionContext": context });
+    let blob = sdk.kms("encrypt", &request)?.ok()?["CiphertextBlob"].clone();
+    let opened = sdk.kms("decrypt", &json!({ "CiphertextBlob": blob, "EncryptionContext": context }))?.ok()?;
+    assert_eq!(bytes_of(&opened, "Plaintext")?, b"from boto3");
+    let wrong = json!({ "CiphertextBlob": blob, "EncryptionContext": { "tenant": "b" } });
+    assert_eq!(sdk.kms("decrypt", &wrong)?.code(), "InvalidCiphertextException");
+
+    let caller = cluster.caller().await?;
+    let folder = std::env::temp_dir().join(format!("keystore-e2e-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let (plain, sealed) = (folder.join("plain"), folder.join("sealed"));
+    std::fs::write(&plain, b"from the command line")?;
+    let file = |path: &std::path::Path| format!("fileb://{}", path.display());
+    let encrypted = cli(&caller, &["kms", "encrypt", "--key-id", ALIAS, "--plaintext", &file(&plain)])?;
+    let decode = |value: &Value| bytes_of(&json!({ "x": { "$bytes": value } }), "x");
+    std::fs::write(&sealed, decode(&encrypted["CiphertextBlob"])?)?;
+    let opened = cli(&caller, &["kms", "decrypt", "--ciphertext-blob", &file(&sealed)])?;
+    assert_eq!(decode(&opened["Plaintext"])?, b"from the command line");
+    let refused =
+        cli(&caller, &["kms", "decrypt", "--ciphertext-blob", &file(&sealed), "--encryption-context", "tenant=b"]);
+    assert!(refused.expect_err("decrypted").to_string().contains("InvalidCiphertextException"));
+    Ok(())
+}
+
+/// INV-01: read back from each HSM, over its own nested TLS connection; and the work is done there, not elsewhere.
+#[tokio::test]
+async fn every_hsm_holds_the_key_and_their_counters_rise_by_exactly_the_requests_sent() -> Result<()> {
+    let (cluster, tenant) = Cluster::ready().await?;
+    let seen = tenant.cluster_is_active(NAME).await?;
+    let key = tenant.keys().get(NAME).await?;
+    let mut hsms = Hsms::of(&cluster.admin().await?, &seen).await?;
+    let (mut forwards, mut addresses) = (Vec::new(), Vec::new());
+    for hsm in &seen.status.context("no status")?.hsms {
+        let pod = hsm.pod_name.clone();
+        let (process, port) = cluster.forward(&pod, 2223).await?;
+        forwards.push(process);
+        addresses.push(([127, 0, 0, 1], port).into());
+    }
+    hsms.at(&addresses);
+    let sessions = hsms.officer_sessions().await?;
+    let id = uuid::Uuid::parse_str(key.spec.key_id.as_deref().context("no key id")?)?;
+    let expected = key.spec.material_fingerprint.context("no fingerprint")?;
+    let mut identities = BTreeSet::new();
+    for session in &sessions {
+        let record = session.read_key(hsm_client::KeyId(*id.as_bytes())).await?;
+        assert_eq!(hex::encode(record.fingerprint), expected);
+        identities.insert(session.identity().hsm_id.clone());
+    }
+    assert_eq!(identities.len(), 3);
+
+    let mut sdk = cluster.application().await?;
+    let counted = async || -> Result<u64> {
+        let mut sum = 0;
+        for session in &sessions {
+            let commands = session.hsm_info().await?.commands;
+            let wanted = [hsm_protocol::Command::Encrypt as u32, hsm_protocol::Command::Decrypt as u32];
+            sum += commands
+                .iter()
+                .filter(|count| wanted.contains(&count.command))
+                .map(|count| count.succeeded)
+                .sum::<u64>();
+        }
+        Ok(sum)
+    };
+    let before = counted().await?;
+    for number in 0..20_u8 {
+        let request = json!({ "KeyId": ALIAS, "Plaintext": bytes(&[number]) });
+        let blob = sdk.kms("encrypt", &request)?.ok()?["CiphertextBlob"].clone();
+        assert_eq!(bytes_of(&sdk.kms("decrypt", &json!({ "CiphertextBlob": blob }))?.ok()?, "Plaintext")?, [number]);
+    }
+    assert_eq!(counted().await? - before, 40);
+    Ok(())
+}
+
+/// INV-18, D12: an application with the SDK's own retries notices nothing of one lost pod.
+#[tokio::test]
+async fn a_deleted_pod_and_a_killed_process_cost_an_application_nothing() -> Result<()> {
+    let (cluster, tenant) = Cluster::ready().await?;
+    let caller = cluster.caller().await?;
+    let pods = cluster.hsm_pods()?;
+    let traffic = |seconds: u32| {
+        let caller = caller.clone();
+        std::thread::spawn(move || e2e::sdk::Sdk::start(&caller)?.traffic(ALIAS, seconds))
+    };
+    let mut seen = BTreeMap::new();
+    for (number, pod) in pods.iter().enumerate() {
+        let running = traffic(20);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        if number == 0 {
+            cluster.kubectl(&["delete", "pod", pod, "--namespace", HSM_NAMESPACE, "--wait=false"])?;
+        } else {
+            cluster.kill_process(pod)?;
+        }
+        let result = running.join().map_err(|_| anyhow::anyhow!("the traffic broke"))??;
+        seen.insert(pod.clone(), result);
+        tenant.cluster_is_active(NAME).await?;
+    }
+    for (pod, result) in &seen {
+        assert_eq!((&result["wrong"], &result["failed"]), (&json!(0), &json!(0)), "{pod}: {result}");
+        assert!(result["calls"].as_u64().unwrap_or_default() > 100, "too little traffic to mean anything: {result}");
+    }
+    println!("traffic while pods were lost: {seen:?}");
+    Ok(())
+}
+
+/// SCN-1, CKS-60, CKS-90.
+#[tokio::test]
+async fn disconnect_makes_the_key_unavailable_and_reconnect_heals() -> Result<()> {
+    let (cluster, tenant) = Cluster::ready().await?;
+    let mut sdk = cluster.application().await?;
+    let request = json!({ "KeyId": ALIAS, "Plaintext": bytes(b"before") });
+    let blob = sdk.kms("encrypt", &request)?.ok()?["CiphertextBlob"].clone();
+    tenant.disconnect(NAME).await?;
+    tenant.key_reaches(NAME, KeyState::Unavailable).await?;
+    assert_eq!(sdk.kms("encrypt", &request)?.code(), "KMSInvalidStateException");
+    tenant.connect(NAME).await?;
+    tenant.key_reaches(NAME, KeyState::Enabled).await?;
+    let opened = eventually_ok(&mut sdk, "decrypt", &json!({ "CiphertextBlob": blob })).await?;
+    assert_eq!(bytes_of(&opened, "Plaintext")?, b"before");
+    Ok(())
+}
+
+/// SCN-2 as a person sees it.
+#[tokio::test]
+async fn a_wrong_password_shows_in_kubectl_get_with_its_code() -> Result<()> {
+    let (cluster, tenant) = Cluster::ready().await?;
+    tenant.disconnect(NAME).await?;
+    let wrong = [
+        "create",
+        "secret",
+        "generic",
+        "wrong-password",
+        "--namespace",
+        NAME,
+        "--from-literal=password=wrong0password",
+    ];
+    let _left_by_an_earlier_run = cluster.kubectl(&["delete", "secret", "wrong-password", "--namespace", NAME]);
+    cluster.kubectl(&wrong)?;
+    allow_reading(&cluster, "wrong-password")?;
+    let reference = json!({ "spec": { "keyStorePasswordSecretRef": { "name": "wrong-password", "key": "password" } } });
+    tenant.patch_store(NAME, reference).await?;
+    tenant.want_connection(NAME, "CONNECTED").await?;
+    assert_eq!(tenant.store_fails(NAME).await?, ConnectionErrorCode::InvalidCredentials);
+    let table = cluster.kubectl(&["get", "cks", "--namespace", NAME])?;
+    let row = table.lines().nth(1).unwrap_or_default();
+    assert!(row.contains("FAILED") && row.contains("INVALID_CREDENTIALS"), "{table}");
+
+    tenant.patch_store(NAME, json!({ "spec": { "keyStorePasswordSecretRef": null } })).await?;
+    tenant.disconnect(NAME).await?;
+    tenant.connect(NAME).await
+}
+
+/// The tenant's consent for one more Secret (D10).
+fn allow_reading(cluster: &Cluster, secret: &str) -> Result<()> {
+    let role = format!("read-{secret}");
+    let resource = format!("--resource-name={secret}");
+    for arguments in [
+        vec!["create", "role", &role, "--verb=get", "--resource=secrets", &resource],
+        vec!["create", "rolebinding", &role, "--role", &role, "--serviceaccount=keystore-system:keystore-operator"],
+    ] {
+        let answer = cluster.kubectl(&[arguments.as_slice(), &["--namespace", NAME]].concat());
+        if let Err(error) = answer {
+            anyhow::ensure!(error.to_string().contains("already exists"), "{error}");
+        }
+    }
+    Ok(())
+}
+
+/// INV-12: a release is not what holds the keys.
+#[tokio::test]
+async fn uninstall_and_reinstall_keep_old_ciphertext_readable() -> Result<()> {
+    let (cluster, tenant) = Cluster::ready().await?;
+    let mut sdk = cluster.application().await?;
+    let request = json!({ "KeyId": ALIAS, "Plaintext": bytes(b"older than the release") });
+    let blob = sdk.kms("encrypt", &request)?.ok()?["CiphertextBlob"].clone();
+    let fingerprint = tenant.keys().get(NAME).await?.spec.material_fingerprint;
+    drop(sdk);
+    cluster.uninstall()?;
+    until("the controllers to be gone", PATIENCE, || async {
+        let pods = cluster.kubectl(&["get", "pods", "--namespace", "keystore-system", "--output=name"])?;
+        Ok(if pods.trim().is_empty() { Look::Done(()) } else { Look::NotYet(pods) })
+    })
+    .await?;
+    let (cluster, tenant) = Cluster::ready().await?;
+    assert_eq!(tenant.keys().get(NAME).await?.spec.material_fingerprint, fingerprint);
+    tenant.store_reaches(NAME, ConnectionState::Connected).await?;
+    let mut sdk = cluster.application().await?;
+    let opened = eventually_ok(&mut sdk, "decrypt", &json!({ "CiphertextBlob": blob })).await?;
+    assert_eq!(bytes_of(&opened, "Plaintext")?, b"older than the release");
+    Ok(())
+}
