@@ -25,15 +25,17 @@ down: ## Delete every trace: clusters of demo and tests, private Docker daemon, 
 
 test: lint test-unit test-integration e2e ## Everything that proves the project (cold up to 50 min, warm 20 min)
 
+# One build for every tier: each selection of packages would resolve its own set of features and compile half the graph again.
 test-unit: ## Tests without a cluster
-	cargo test --locked --workspace --exclude e2e
+	cargo build --locked --workspace --all-targets
+	cargo test --locked --workspace --lib --bins --test generated_files --test wire --test nested_tls --test hsm_cluster
 
 test-integration: ## Tests against a real kube-apiserver and etcd, with our programs as processes
-	cargo build --locked --workspace --bins
-	tools=$$($(CLUSTER)/binaries.sh all) && aws=$$($(DEMO)/aws-cli.sh) && export KEYSTORE_BIN=$$tools:$$aws && cargo test --locked -p e2e --test 'integration_*'
+	cargo build --locked --workspace --all-targets
+	tools=$$($(CLUSTER)/binaries.sh all) && aws=$$($(DEMO)/aws-cli.sh) && export KEYSTORE_BIN=$$tools:$$aws && cargo test --locked --workspace --test 'integration_*'
 
-e2e: ## Tests on kind with the chart installed; with KUBECONFIG or E2E_KUBECONFIG set, on that cluster
-	settings=$$($(DEMO)/test-cluster.sh) && eval "$$settings" && cargo test --locked -p e2e --test 'e2e_*' -- --test-threads=1
+e2e: ## Tests on kind with the chart installed; with E2E_KUBECONFIG set, on that cluster
+	export BUILD_TARGETS=--all-targets && settings=$$($(DEMO)/test-cluster.sh) && eval "$$settings" && cargo test --locked --workspace --test 'e2e_*' -- --test-threads=1 --nocapture
 
 lint: ## Formatting, clippy, shellcheck, Helm lint, generated files, banned crates, no skipped tests
 	cargo fmt --all --check

@@ -17,7 +17,7 @@ programs=$target/x86_64-unknown-linux-gnu/debug
 out=$root/target/images
 
 compile() {
-  (cd "$root" && cargo build --locked --quiet --package operator --package hsm-sim --bins) >&2
+  (cd "$root" && cargo build --locked --quiet --workspace "${BUILD_TARGETS:---bins}") >&2
 }
 
 # strip --strip-debug: line tables are half of the file; names for backtraces stay.
