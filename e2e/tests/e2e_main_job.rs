@@ -55,7 +55,7 @@ async fn the_quickstart_runs_three_hsms_on_three_workers_in_three_zones_with_thr
         .collect();
     assert_eq!(names.len(), 3, "{claims:?}");
     for pod in &pods {
-        assert_eq!(pod["spec"]["hostNetwork"].as_bool().unwrap_or_default(), false);
+        assert!(!pod["spec"]["hostNetwork"].as_bool().unwrap_or_default());
         assert!(!pod["spec"]["volumes"].to_string().contains("hostPath"), "{}", pod["spec"]["volumes"]);
     }
     for claim in &names {

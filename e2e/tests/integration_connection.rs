@@ -142,18 +142,17 @@ spec: {cloudHsmClusterRef: {name: nowhere}, connection: CONNECTED}
     installation.apply(store)?;
     let tenant = Tenant::new(installation.admin().await?, "default");
     let stores = tenant.stores();
-    until("the store to be judged", PATIENCE, || async {
+    let reason = until("the store to be judged", PATIENCE, || async {
         let status = stores.get("lost").await?.status.unwrap_or_default();
         let accepted = status.conditions.iter().find(|condition| condition.type_ == "Accepted");
         let reason = accepted.map(|condition| (condition.status.clone(), condition.reason.clone()));
         Ok(match reason {
-            Some((value, reason)) if value == "False" => {
-                Look::Done(assert_eq!(reason, "CloudHsmClusterNotFoundException"))
-            }
+            Some((value, reason)) if value == "False" => Look::Done(reason),
             other => Look::NotYet(format!("{other:?}")),
         })
     })
     .await?;
+    assert_eq!(reason, "CloudHsmClusterNotFoundException");
     let status = stores.get("lost").await?.status.context("no status")?;
     assert_ne!(status.connection_state, Some(ConnectionState::Failed));
     assert_eq!(status.connection_error_code, None);
