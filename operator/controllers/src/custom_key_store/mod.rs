@@ -69,14 +69,18 @@ pub async fn run(context: Arc<Context>, shutdown: CancellationToken) {
         .applied_objects()
         .predicate_filter(predicates::generation.combine(predicates::finalizers), PredicateConfig::default());
     let (of_cluster, clusters) = (context.stores.clone(), Api::<CloudHsmCluster>::all(context.client.clone()));
-    let keys = Api::<KmsKey>::all(context.client.clone());
+    // Keys come and go, which the count in the status follows; their own status does not matter here.
+    let keys = watcher(Api::<KmsKey>::all(context.client.clone()), watcher::Config::default())
+        .default_backoff()
+        .touched_objects()
+        .predicate_filter(predicates::generation.combine(predicates::finalizers), PredicateConfig::default());
     Runtime::for_stream(changed, stores)
         .watches(clusters, watcher::Config::default(), move |cluster: CloudHsmCluster| {
             let name = cluster.name_any();
             let uses = |store: &CustomKeyStore| store.spec.cloud_hsm_cluster_ref.name == name;
             of_cluster.references(&cluster.namespace().unwrap_or_default(), uses)
         })
-        .watches(keys, watcher::Config::default(), |key: KmsKey| {
+        .watches_stream(keys, |key: KmsKey| {
             let store = key.spec.custom_key_store_ref.as_ref().map(|reference| ObjectRef::new(&reference.name));
             store.map(|store| store.within(&key.namespace().unwrap_or_default()))
         })

@@ -85,7 +85,10 @@ pub(super) fn disconnecting(store: &CustomKeyStore, now: Timestamp) -> CustomKey
 /// The present status, with the number of keys brought up to date.
 pub(super) fn unmoved(context: &Context, store: &CustomKeyStore) -> CustomKeyStoreStatus {
     let present = store.status.clone().unwrap_or_default();
-    let in_store = |key: &KmsKey| key.spec.custom_key_store_ref.as_ref().is_some_and(|it| it.name == store.name_any());
+    let name = store.name_any();
+    let in_store = |key: &KmsKey| {
+        key.spec.key_id.is_some() && key.spec.custom_key_store_ref.as_ref().is_some_and(|it| it.name == name)
+    };
     let count = context.keys.count(&store.namespace().unwrap_or_default(), in_store);
     let key_count = count.and_then(|count| i64::try_from(count).ok()).or(present.key_count);
     CustomKeyStoreStatus { key_count, ..present }
@@ -169,3 +172,6 @@ fn stalled(state: ConnectionState, status: &CustomKeyStoreStatus) -> Finding {
         _ => Finding::new("Stalled", false, "NotStalled", ""),
     }
 }
+
+#[cfg(test)]
+mod tests;
