@@ -43,7 +43,7 @@ impl Findings<'_> {
     fn ready(self) -> Finding {
         let not = |reason, message: String| Finding::new("Ready", false, reason, message);
         match (self.problem, self.shown, self.error) {
-            (Some(problem), ..) => not(self.reason(problem), format!("{problem}. Next: {}", cure(problem))),
+            (Some(problem), ..) => not(self.reason(problem), next(problem)),
             (None, None, Some(error)) => not("CreatingMaterial", format!("{}; it is tried again", chain(error))),
             (None, None, None) => not("CreatingMaterial", String::new()),
             (None, Some(KeyState::Enabled), _) => Finding::new("Ready", true, "Enabled", ""),
@@ -78,6 +78,10 @@ impl Findings<'_> {
     fn reason(self, problem: &Problem) -> &'static str {
         if self.is_lost() { "MaterialLost" } else { problem.reason() }
     }
+}
+
+fn next(problem: &Problem) -> String {
+    format!("{}. Next: {}", problem.to_string().trim_end_matches('.'), cure(problem))
 }
 
 /// What the owner does about a problem.

@@ -4,6 +4,7 @@
 //! asking again. Nothing in the status changes with traffic or with the number of HSMs.
 
 mod apply;
+mod ask;
 mod error;
 mod findings;
 mod observe;
@@ -37,6 +38,7 @@ use crate::{
     report::{self, Controller},
     write::Object,
 };
+use ask::Silent;
 use observe::Observed;
 use status::Outcome;
 
@@ -115,9 +117,9 @@ async fn work(cached: &KmsKey, context: &Context) -> Result<Action, KeyError> {
 
 /// Follows the plan as far as it goes now.
 async fn create(context: &Context, api: &Api<KmsKey>, key: KmsKey, account: &str) -> (KmsKey, Outcome) {
-    let mut key = key;
+    let (mut key, mut silent) = (key, Silent::new());
     for _ in 0..MOST_STEPS {
-        let observed = match observe::observe(context, &key).await {
+        let observed = match observe::observe(context, &key, &mut silent).await {
             Ok(observed) => observed,
             Err(error) => return (key, Outcome::failed(error)),
         };

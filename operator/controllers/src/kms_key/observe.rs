@@ -1,18 +1,20 @@
 //! The facts about one key: its object, its store, and what every HSM of the store's cluster says about it. Changes nothing.
 
-use futures::future;
-use hsm_client::{HsmError, KeyId, ReturnCode, Session, command::KeyRecord, command::KeySearch};
+use hsm_client::{KeyId, Session, command::KeyRecord};
 use kube::{Api, ResourceExt};
 use operator_api::{CloudHsmCluster, ConnectionState, CustomKeyStore, KmsKey, labels};
 use operator_domain::{
     cluster::HsmZones,
     connection::precondition,
     identifier,
-    key::creation::{Adoption, CreationFacts, Fingerprint, HsmFacts, HsmRecord, Intent, KeyRecord as Facts},
+    key::creation::{Adoption, CreationFacts, Fingerprint, Intent},
     refusal::{Exception, Refusal},
 };
 
-use super::error::KeyError;
+use super::{
+    ask::{self, Silent, ask},
+    error::KeyError,
+};
 use crate::{
     context::Context,
     custom_key_store::{Member, members},
@@ -24,7 +26,7 @@ pub(super) struct Observed {
     pub(super) store: Option<CustomKeyStore>,
     /// For the plan.
     pub(super) facts: CreationFacts,
-    /// The sessions through which the HSMs were asked, by id.
+    /// The sessions of the HSMs that answered, in order of their id.
     pub(super) sessions: Vec<Session>,
     /// The records of this namespace that were found, as the HSMs gave them.
     pub(super) records: Vec<KeyRecord>,
@@ -36,7 +38,7 @@ pub(super) fn is_connected(store: &CustomKeyStore) -> bool {
 }
 
 /// Reads store and cluster, and asks every HSM that the store has a session with.
-pub(super) async fn observe(context: &Context, key: &KmsKey) -> Result<Observed, KeyError> {
+pub(super) async fn observe(context: &Context, key: &KmsKey, silent: &mut Silent) -> Result<Observed, KeyError> {
     let store = store(context, key).await?;
     let connected = store.as_ref().filter(|store| is_connected(store));
     let members = match connected {
@@ -45,15 +47,16 @@ pub(super) async fn observe(context: &Context, key: &KmsKey) -> Result<Observed,
     };
     let sessions = connected.map(|store| sessions(context, store)).unwrap_or_default();
     let key_id = key.spec.key_id.as_deref().map(parse_id).transpose()?;
-    let answers = match key_id {
-        Some(id) => future::join_all(sessions.iter().map(|session| read(session, id))).await,
-        None => Vec::new(),
-    };
+    let answers = ask(sessions, key, key_id, silent).await;
     let adoption = match key_id {
         Some(_) => Adoption::Unknown,
-        None => adoption(key, members.len(), &sessions).await,
+        None => ask::adoption(members.len(), answers.iter().map(|answer| answer.record.as_ref())),
     };
-    let hsms = members.iter().filter_map(|member| hsm(member, &sessions, &answers, key_id.is_some())).collect();
+    let answer_of = |member: &Member| {
+        let answer = answers.iter().find(|answer| answer.session.identity().hsm_id == member.hsm_id);
+        answer.map(|answer| answer.record.as_ref())
+    };
+    let hsms = members.iter().filter_map(|member| ask::facts(member, key_id.is_some(), answer_of(member))).collect();
     let facts = CreationFacts {
         uid: key.uid().unwrap_or_default(),
         namespace: key.namespace().unwrap_or_default(),
@@ -65,9 +68,10 @@ pub(super) async fn observe(context: &Context, key: &KmsKey) -> Result<Observed,
         adoption,
         hsms,
     };
-    // As the plan does: what belongs to another namespace is as good as absent (INV-67).
-    let ours = |record: &KeyRecord| record.namespace == facts.namespace;
-    let records = answers.into_iter().filter_map(|answer| answer.ok().flatten()).filter(ours).collect();
+    let (sessions, records): (_, Vec<_>) = answers.into_iter().map(|answer| (answer.session, answer.record)).unzip();
+    // As the plan does: what belongs to another namespace is as good as absent (INV-67), and so is what only has the name.
+    let ours = |record: &KeyRecord| key_id == Some(record.key_id) && record.namespace == facts.namespace;
+    let records = records.into_iter().flatten().filter(ours).collect();
     Ok(Observed { store, facts, sessions, records })
 }
 
@@ -103,51 +107,6 @@ fn sessions(context: &Context, store: &CustomKeyStore) -> Vec<Session> {
     let sessions = context.connections.sessions(&store.uid().unwrap_or_default(), generation);
     let deadline = context.settings.hsm_timeout;
     sessions.into_values().map(|logged_in| logged_in.session.with_deadline(deadline)).collect()
-}
-
-async fn read(session: &Session, key_id: KeyId) -> Result<Option<KeyRecord>, HsmError> {
-    match session.read_key(key_id).await {
-        Ok(record) => Ok(Some(record)),
-        Err(HsmError::Refused(ReturnCode::InvalidObjectHandle)) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Asks every HSM for material under this namespace and name (D2).
-async fn adoption(key: &KmsKey, members: usize, sessions: &[Session]) -> Adoption {
-    let search =
-        KeySearch { namespace: key.namespace().unwrap_or_default(), name: key.name_any(), after: None, limit: 1 };
-    let answers = future::join_all(sessions.iter().map(|session| session.find_keys(&search))).await;
-    let answered: Vec<_> = answers.into_iter().filter_map(Result::ok).collect();
-    let found = answered.iter().find_map(|page| page.keys.first());
-    let found = found.map(|record| identifier::KeyId::from_bytes(record.key_id.0));
-    Adoption::from_answers(members, answered.len(), found)
-}
-
-fn hsm(
-    member: &Member,
-    sessions: &[Session],
-    answers: &[Result<Option<KeyRecord>, HsmError>],
-    asked_for_key: bool,
-) -> Option<HsmFacts> {
-    let at = sessions.iter().position(|session| session.identity().hsm_id == member.hsm_id);
-    let record = match at.map(|at| answers.get(at)) {
-        Some(Some(Ok(Some(record)))) => HsmRecord::Present(facts(record)),
-        Some(Some(Ok(None))) => HsmRecord::Absent,
-        // Without a key id there is nothing to ask for: an HSM with a session can generate.
-        Some(None) if !asked_for_key => HsmRecord::Absent,
-        Some(_) | None => HsmRecord::Unknown,
-    };
-    Some(HsmFacts { hsm_id: member.hsm_id.parse().ok()?, zone: member.availability_zone.parse().ok()?, record })
-}
-
-fn facts(record: &KeyRecord) -> Facts {
-    Facts {
-        fingerprint: record.fingerprint,
-        op_id: hex::encode(&record.op_id),
-        namespace: record.namespace.clone(),
-        conflict: record.conflict,
-    }
 }
 
 /// The checks of CreateKey (spec 3.5).
@@ -211,17 +170,6 @@ mod tests {
         }
         let one_zone = [member("local-1a", true), member("local-1b", false)];
         assert_eq!(refused(Some(&connected), &one_zone), Some("CloudHsmClusterInvalidConfigurationException"));
-    }
-
-    /// INV-13: silence of an HSM is not absence of the key.
-    #[test]
-    fn an_hsm_without_a_session_is_unknown_and_never_absent() {
-        let facts =
-            hsm(&Member { hsm_id: "hsm-aaaaaaaaaaa".into(), ..member("local-1a", true) }, &[], &[], true).unwrap();
-        assert_eq!(facts.record, HsmRecord::Unknown);
-        let facts =
-            hsm(&Member { hsm_id: "hsm-aaaaaaaaaaa".into(), ..member("local-1a", true) }, &[], &[], false).unwrap();
-        assert_eq!(facts.record, HsmRecord::Unknown);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Status of a key: what is shown, by the table of spec 2.11, and why a key is not there yet. One write per reconcile, none when nothing changed.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use kube::{Api, runtime::controller::Action};
 use operator_api::{KmsKey, KmsKeyStatus, kms_key::KeyState};
@@ -12,6 +14,9 @@ use crate::{
     effect::{self, Site},
     report::Controller,
 };
+
+/// How soon a refused key is looked at again if nothing that is watched changes.
+const REFUSED: Duration = Duration::from_secs(60);
 
 /// How a reconcile of a key ended.
 pub(super) struct Outcome {
@@ -46,14 +51,16 @@ impl Outcome {
         Self { observed: Some(observed), problem: None, error: Some(error) }
     }
 
-    /// When to come again. A store that is not connected is waited for: its watch wakes the key. A problem is said again at most once a minute
-    /// (INV-76), as an event too.
+    /// When to come again. What a key waits for is watched, so its refusal is a condition and no failure; a problem that only a person can solve
+    /// is said again as an event, at most once a minute (INV-76).
     pub(super) fn conclude(self, context: &Context) -> Result<Action, KeyError> {
         let asleep = self.observed.as_ref().is_some_and(|observed| !observed.is_connected());
-        match self.error.or(self.problem.map(KeyError::Stopped)) {
-            Some(KeyError::Waiting) if asleep => Ok(Action::requeue(context.settings.resync)),
-            Some(error) => Err(error),
-            None => Ok(Action::requeue(context.settings.resync)),
+        match (self.error, self.problem) {
+            (Some(KeyError::Waiting), _) if asleep => Ok(Action::requeue(context.settings.resync)),
+            (Some(error), _) => Err(error),
+            (None, Some(Problem::Refused(_))) => Ok(Action::requeue(REFUSED)),
+            (None, Some(problem)) => Err(KeyError::Stopped(problem)),
+            (None, None) => Ok(Action::requeue(context.settings.resync)),
         }
     }
 
