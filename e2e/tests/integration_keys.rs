@@ -1,0 +1,134 @@
+//! The life of key objects: disabled on every HSM, refused without two zones, never remade, never lost with their object.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::hsm::Hsms;
+use e2e::installation::Installation;
+use e2e::quickstart::{self, NAME};
+use e2e::scenario::{PATIENCE, Tenant};
+use e2e::wait::{Look, until};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use operator_api::KmsKey;
+use operator_api::kms_key::KeyState;
+use serde_json::{Value, json};
+
+/// INV-49: a state is shown when the HSMs have it, also when it was declared while nobody led.
+#[tokio::test]
+async fn a_disabled_key_is_disabled_on_every_hsm_before_it_is_shown_so() -> Result<()> {
+    let mut installation = Installation::start().await?;
+    let tenant = quickstart::ready(&installation).await?;
+    let key = tenant.keys().get(NAME).await?;
+    for (enabled, shown) in [(false, KeyState::Disabled), (true, KeyState::Enabled)] {
+        patch(&tenant, NAME, json!({ "spec": { "enabled": enabled } })).await?;
+        tenant.key_reaches(NAME, shown).await?;
+        assert_eq!(usable_on_each(&installation, &tenant, &key).await?, [enabled; 3]);
+    }
+    installation.controllers.clear();
+    patch(&tenant, NAME, json!({ "spec": { "enabled": false } })).await?;
+    installation.start_controllers(2, &[]).await?;
+    tenant.key_reaches(NAME, KeyState::Disabled).await?;
+    assert_eq!(usable_on_each(&installation, &tenant, &key).await?, [false; 3]);
+    Ok(())
+}
+
+/// D8, SCN-17: no key with fewer than two zones; the one that was asked for is made when they are back.
+#[tokio::test]
+async fn with_one_hsm_left_no_key_is_made_and_it_is_made_when_the_others_are_back() -> Result<()> {
+    let installation = Installation::start().await?;
+    let tenant = quickstart::ready(&installation).await?;
+    let pods = installation.pods.names();
+    for pod in &pods[1..] {
+        installation.pods.hold_down(pod);
+    }
+    tenant.declare_key("early", NAME).await?;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let waiting = tenant.keys().get("early").await?;
+    ensure!(waiting.status.and_then(|status| status.key_state).is_none(), "Enabled with one HSM");
+    ensure!(waiting.spec.material_fingerprint.is_none(), "material with one HSM");
+    for pod in &pods[1..] {
+        installation.pods.release(pod);
+    }
+    tenant.key_reaches("early", KeyState::Enabled).await?;
+    Ok(())
+}
+
+/// D2, D5, INV-12, INV-13.
+#[tokio::test]
+async fn deleting_a_key_object_is_refused_and_past_that_loses_no_material_and_makes_none_anew() -> Result<()> {
+    let installation = Installation::start().await?;
+    let tenant = quickstart::ready(&installation).await?;
+    let old = tenant.keys().get(NAME).await?;
+    let refused = tenant.keys().delete(NAME, &DeleteParams::default()).await;
+    ensure!(refused.is_err(), "a key with material was deleted");
+
+    installation.kubectl(&["annotate", "kmskey", NAME, "--namespace", NAME, "keystores.dev/unprotect=true"])?;
+    delete(&tenant, NAME).await?;
+    tenant.declare_key(NAME, NAME).await?;
+    condition(&tenant, NAME, "Ready", "MaterialExists").await?;
+    delete(&tenant, NAME).await?;
+    let adopt = json!({ "customKeyStoreRef": { "name": NAME }, "keyId": old.spec.key_id });
+    tenant.keys().create(&PostParams::default(), &manifest(NAME, &adopt)?).await?;
+    let adopted = tenant.key_reaches(NAME, KeyState::Enabled).await?;
+    assert_eq!(adopted.spec.material_fingerprint, old.spec.material_fingerprint);
+    assert_eq!(adopted.status.and_then(|status| status.arn), old.status.and_then(|status| status.arn));
+
+    let lost = json!({
+        "customKeyStoreRef": { "name": NAME }, "keyId": "0a1b2c3d-0000-4000-8000-000000000000",
+        "materialFingerprint": "ab".repeat(32),
+    });
+    tenant.keys().create(&PostParams::default(), &manifest("lost", &lost)?).await?;
+    condition(&tenant, "lost", "MaterialLost", "NoHsmHasIt").await?;
+    let shown = tenant.keys().get("lost").await?.status.and_then(|status| status.key_state);
+    assert_ne!(shown, Some(KeyState::Enabled), "other material took its place");
+    Ok(())
+}
+
+/// Whether each HSM lets the key be used, once all three hold it.
+async fn usable_on_each(installation: &Installation, tenant: &Tenant, key: &KmsKey) -> Result<Vec<bool>> {
+    let cluster = tenant.clusters().get(NAME).await?;
+    let sessions = Hsms::of(&installation.admin().await?, &cluster).await?.officer_sessions().await?;
+    let id = uuid::Uuid::parse_str(key.spec.key_id.as_deref().context("no key id")?)?;
+    until("every HSM to hold the key", PATIENCE, || async {
+        let mut seen = Vec::new();
+        for session in &sessions {
+            match session.read_key(hsm_client::KeyId(*id.as_bytes())).await {
+                Ok(record) => seen.push(record.enabled),
+                Err(error) => return Ok(Look::NotYet(error.to_string())),
+            }
+        }
+        Ok(Look::Done(seen))
+    })
+    .await
+}
+
+async fn patch(tenant: &Tenant, key: &str, change: Value) -> Result<()> {
+    tenant.keys().patch(key, &PatchParams::default(), &Patch::Merge(change)).await?;
+    Ok(())
+}
+
+async fn delete(tenant: &Tenant, key: &str) -> Result<()> {
+    let keys = tenant.keys();
+    keys.delete(key, &DeleteParams::default()).await?;
+    until("the object to be gone", PATIENCE, || async {
+        Ok(keys.get_opt(key).await?.map_or(Look::Done(()), |_| Look::NotYet("it is there".to_owned())))
+    })
+    .await
+}
+
+/// Waits for a condition with this reason.
+async fn condition(tenant: &Tenant, key: &str, kind: &str, reason: &str) -> Result<()> {
+    let keys = tenant.keys();
+    until(&format!("{key} to say {kind} {reason}"), PATIENCE, || async {
+        let conditions = keys.get(key).await?.status.unwrap_or_default().conditions;
+        let said = conditions.iter().any(|condition| condition.type_ == kind && condition.reason == reason);
+        Ok(if said { Look::Done(()) } else { Look::NotYet(format!("{conditions:?}")) })
+    })
+    .await
+}
+
+fn manifest(name: &str, spec: &Value) -> Result<KmsKey> {
+    Ok(serde_json::from_value(json!({
+        "apiVersion": "keystores.dev/v1alpha1", "kind": "KmsKey", "metadata": { "name": name }, "spec": spec,
+    }))?)
+}
