@@ -23,7 +23,7 @@ demo: ## From nothing to `aws kms encrypt` on kind: cluster, images, chart, quic
 down: ## Delete every trace: clusters of demo and tests, private Docker daemon, images (the cache of built tools stays)
 	@$(DEMO)/demo.sh down
 
-test: lint test-unit test-integration e2e ## Everything that proves the project (cold up to 50 min, warm 20 min)
+test: lint test-unit test-integration e2e ## Everything that proves the project (about 20 min with the tools cached)
 
 # One build for every tier: each selection of packages would resolve its own set of features and compile half the graph again.
 test-unit: ## Tests without a cluster
