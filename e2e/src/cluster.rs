@@ -8,18 +8,18 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::Client;
 use operator_api::ConnectionState;
 use operator_api::kms_key::KeyState;
 
+use crate::application;
 use crate::binaries::{checkout, kubernetes};
 use crate::control_plane::client_of;
-use crate::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, RELEASE, SYSTEM_NAMESPACE, entry, kubectl};
+use crate::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, RELEASE, SYSTEM_NAMESPACE, kubectl};
 use crate::process::Process;
-use crate::quickstart::{ACCESS_KEY, ALIAS, NAME};
+use crate::quickstart::{ACCESS_KEY, NAME};
 use crate::scenario::Tenant;
-use crate::sdk::{Answer, Caller, Sdk};
+use crate::sdk::{Caller, Sdk};
 use crate::wait::{Look, until};
 
 /// A cluster with the product in it.
@@ -107,23 +107,9 @@ impl Cluster {
     /// # Errors
     /// When the key was not delivered.
     pub async fn caller(&self) -> Result<Caller> {
-        let client = self.admin().await?;
-        let tenant: Api<Secret> = Api::namespaced(client.clone(), NAME);
-        let name = format!("{ACCESS_KEY}-credentials");
-        let credentials = until("the access key to be delivered", Duration::from_secs(60), || async {
-            Ok(tenant.get_opt(&name).await?.map_or(Look::NotYet(format!("no Secret {name}")), Look::Done))
-        })
-        .await?;
-        let serving: Secret = Api::namespaced(client, GATEWAY_NAMESPACE).get("gateway-serving").await?;
         let ca_bundle = std::env::temp_dir().join(format!("keystore-e2e-{}-ca.crt", std::process::id()));
-        std::fs::write(&ca_bundle, entry(&serving, "ca.crt")?)?;
-        Ok(Caller {
-            endpoint: std::env::var("E2E_ENDPOINT").context("E2E_ENDPOINT is not set: run `make e2e`")?,
-            ca_bundle,
-            access_key_id: entry(&credentials, "AWS_ACCESS_KEY_ID")?,
-            secret_access_key: entry(&credentials, "AWS_SECRET_ACCESS_KEY")?,
-            region: "local-1".to_owned(),
-        })
+        let endpoint = std::env::var("E2E_ENDPOINT").context("E2E_ENDPOINT is not set: run `make e2e`")?;
+        application::caller(self.admin().await?, (NAME, ACCESS_KEY), endpoint, ca_bundle).await
     }
 
     /// A boto3 whose first DescribeKey was answered.
@@ -131,19 +117,7 @@ impl Cluster {
     /// # Errors
     /// When the gateway does not answer within a minute.
     pub async fn application(&self) -> Result<Sdk> {
-        let mut sdk = Sdk::start(&self.caller().await?)?;
-        until("the gateway to answer", Duration::from_secs(60), || {
-            let answer = sdk.kms("describe_key", &serde_json::json!({ "KeyId": ALIAS }));
-            async {
-                Ok(match answer {
-                    Ok(Answer::Ok(_)) => Look::Done(()),
-                    Ok(refused) => Look::NotYet(format!("{refused:?}")),
-                    Err(error) => Look::NotYet(error.to_string()),
-                })
-            }
-        })
-        .await?;
-        Ok(sdk)
+        application::answered(&self.caller().await?).await
     }
 
     /// The quickstart's HSM pods, in order.

@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::{PodSpec, Secret};
 use kube::{Api, Client};
 use serde::Deserialize;
 
+use crate::application;
 use crate::binaries::{checkout, kubernetes, ours};
 use crate::control_plane::ControlPlane;
 use crate::pods::{Pods, mounts, template};
@@ -129,28 +130,11 @@ impl Installation {
     /// # Errors
     /// When the key is not delivered within a minute.
     pub async fn caller(&self, namespace: &str, access_key: &str) -> Result<Caller> {
-        let client = self.admin().await?;
-        let tenant: Api<Secret> = Api::namespaced(client.clone(), namespace);
-        let name = format!("{access_key}-credentials");
-        let credentials = until("the access key to be delivered", Duration::from_secs(60), || async {
-            Ok(match tenant.get_opt(&name).await? {
-                Some(secret) => Look::Done(secret),
-                None => Look::NotYet(format!("no Secret {namespace}/{name}")),
-            })
-        })
-        .await?;
-        let serving: Api<Secret> = Api::namespaced(client, GATEWAY_NAMESPACE);
-        let ca_bundle = self.plane.folder().join("gateway-ca.crt");
-        std::fs::write(&ca_bundle, entry(&serving.get("gateway-serving").await?, "ca.crt")?)?;
         // The certificate names localhost and 127.0.0.1, not this bench's block: a port forwarder stands between.
         let port = crate::loopback::forward(&format!("{}:8443", self.pods.address(5)))?;
-        Ok(Caller {
-            endpoint: format!("https://127.0.0.1:{port}"),
-            ca_bundle,
-            access_key_id: entry(&credentials, "AWS_ACCESS_KEY_ID")?,
-            secret_access_key: entry(&credentials, "AWS_SECRET_ACCESS_KEY")?,
-            region: "local-1".to_owned(),
-        })
+        let endpoint = format!("https://127.0.0.1:{port}");
+        let ca_bundle = self.plane.folder().join("gateway-ca.crt");
+        application::caller(self.admin().await?, (namespace, access_key), endpoint, ca_bundle).await
     }
 
     /// Applies manifests as an administrator.

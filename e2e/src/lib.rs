@@ -6,6 +6,7 @@
 //!
 //! This crate may import every other crate of the workspace except the simulator, and nothing imports it.
 
+pub mod application;
 pub mod binaries;
 pub mod cluster;
 pub mod control_plane;

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use operator_api::ConnectionState;
 use operator_api::kms_key::KeyState;
 
+use crate::application;
 use crate::binaries::checkout;
 use crate::installation::Installation;
 use crate::scenario::Tenant;
@@ -48,17 +49,5 @@ pub async fn ready(installation: &Installation) -> Result<Tenant> {
 /// When either does not start or the gateway does not know the key within a minute.
 pub async fn application(installation: &mut Installation) -> Result<Sdk> {
     installation.start_gateway().await?;
-    let caller = installation.caller(NAME, ACCESS_KEY).await?;
-    let mut sdk = Sdk::start(&caller)?;
-    crate::wait::until("the gateway to know the access key", std::time::Duration::from_secs(60), || {
-        let answer = sdk.kms("describe_key", &serde_json::json!({ "KeyId": ALIAS }));
-        async {
-            Ok(match answer? {
-                crate::sdk::Answer::Ok(_) => crate::wait::Look::Done(()),
-                refused => crate::wait::Look::NotYet(format!("{refused:?}")),
-            })
-        }
-    })
-    .await?;
-    Ok(sdk)
+    application::answered(&installation.caller(NAME, ACCESS_KEY).await?).await
 }

@@ -18,6 +18,7 @@ pub mod kms_key;
 pub mod leader;
 pub mod metrics;
 pub mod random;
+pub mod read;
 pub mod report;
 pub mod ring;
 pub mod secrets;

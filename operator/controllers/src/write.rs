@@ -119,17 +119,8 @@ impl Writes {
         object: &K,
         status: &impl Serialize,
     ) -> Result<K, WriteError> {
-        self.leader.check()?;
-        let name = object.name_any();
-        let body = serde_json::json!({
-            "apiVersion": K::api_version(&()), "kind": K::kind(&()),
-            "metadata": { "name": name, "uid": object.uid() },
-            "status": status,
-        });
-        let params = PatchParams::apply(self.manager).force();
-        api.patch_status(&name, &params, &Patch::Apply(body))
-            .await
-            .map_err(|e| failed::<K>("write status of", &name, e))
+        let identity = serde_json::json!({ "name": object.name_any(), "uid": object.uid() });
+        self.apply_status_of(api, identity, status).await
     }
 
     /// Like [`Self::apply_status`], but only on exactly the version of `object` that was read: for a status that is a state machine's
@@ -143,12 +134,21 @@ impl Writes {
         object: &K,
         status: &impl Serialize,
     ) -> Result<K, WriteError> {
+        let mut identity = serde_json::json!({ "name": object.name_any(), "uid": object.uid() });
+        identity["resourceVersion"] = object.resource_version().into();
+        self.apply_status_of(api, identity, status).await
+    }
+
+    async fn apply_status_of<K: Object>(
+        &self,
+        api: &Api<K>,
+        identity: serde_json::Value,
+        status: &impl Serialize,
+    ) -> Result<K, WriteError> {
         self.leader.check()?;
-        let name = object.name_any();
+        let name = identity["name"].as_str().unwrap_or_default().to_owned();
         let body = serde_json::json!({
-            "apiVersion": K::api_version(&()), "kind": K::kind(&()),
-            "metadata": { "name": name, "uid": object.uid(), "resourceVersion": object.resource_version() },
-            "status": status,
+            "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": identity, "status": status,
         });
         let params = PatchParams::apply(self.manager).force();
         api.patch_status(&name, &params, &Patch::Apply(body))

@@ -5,6 +5,7 @@ use hsm_initialization::InitializationError;
 use crate::certificate::CertificateError;
 use crate::leader::NotLeader;
 use crate::random::NoRandomness;
+use crate::read::ReadError;
 use crate::report::{Failure, Retry};
 use crate::secrets::SecretError;
 use crate::write::WriteError;
@@ -12,12 +13,8 @@ use crate::write::WriteError;
 /// A failed step. Texts name objects and HSMs, never secrets.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClusterError {
-    #[error("failed to read {what}")]
-    Read {
-        what: &'static str,
-        #[source]
-        source: kube::Error,
-    },
+    #[error(transparent)]
+    Read(#[from] ReadError),
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error(transparent)]
@@ -32,18 +29,10 @@ pub(super) enum ClusterError {
     Randomness(#[from] NoRandomness),
 }
 
-impl ClusterError {
-    /// For `map_err` on a read of `what`.
-    pub(super) fn read(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
-        move |source| Self::Read { what, source }
-    }
-}
-
 impl Failure for ClusterError {
     fn reason(&self) -> &'static str {
         match self {
-            Self::Read { source: kube::Error::Api(status), .. } if status.is_forbidden() => "ApiForbidden",
-            Self::Read { .. } => "ApiUnavailable",
+            Self::Read(error) => error.reason(),
             Self::Write(error) => error.reason(),
             Self::Secret(error) => error.reason(),
             Self::Certificate(error) => error.reason(),

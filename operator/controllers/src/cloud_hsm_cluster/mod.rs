@@ -38,6 +38,7 @@ use self::failure::ClusterError;
 use self::status::Findings;
 use crate::context::Context;
 use crate::random;
+use crate::read::ReadError;
 use crate::report::{self, Attempts, Controller, Failure, chain};
 
 /// Pause after a step that was done: the next one follows at once.
@@ -89,7 +90,7 @@ async fn work(seen: &CloudHsmCluster, clusters: &Clusters) -> Result<Action, Clu
     let context = &clusters.context;
     let api = Api::<CloudHsmCluster>::namespaced(context.client.clone(), &seen.namespace().unwrap_or_default());
     // Irreversible steps follow, so never from the cache (INV-71).
-    let live = api.get_opt(&seen.name_any()).await.map_err(ClusterError::read("the CloudHsmCluster"))?;
+    let live = api.get_opt(&seen.name_any()).await.map_err(ReadError::of("the CloudHsmCluster"))?;
     let Some(cluster) = live.filter(|live| live.uid() == seen.uid()) else { return Ok(Action::await_change()) };
     if cluster.metadata.deletion_timestamp.is_some() {
         deletion::let_go(context, &cluster).await?;

@@ -12,6 +12,7 @@ use super::build::pod_names;
 use super::failure::ClusterError;
 use super::validate::Desired;
 use crate::context::Context;
+use crate::read::ReadError;
 
 pub(super) use pod::Pod;
 
@@ -39,7 +40,7 @@ pub(super) struct Observed {
 pub(super) async fn observe(context: &Context, desired: &Desired) -> Result<Observed, ClusterError> {
     let names = pod_names(desired);
     let sets: Api<StatefulSet> = Api::namespaced(context.client.clone(), &context.namespaces().hsm);
-    let stateful_set = sets.get_opt(&desired.cluster_id).await.map_err(ClusterError::read("the StatefulSet"))?;
+    let stateful_set = sets.get_opt(&desired.cluster_id).await.map_err(ReadError::of("the StatefulSet"))?;
     let mut pods = pod::list(context, &desired.cluster_id).await?;
     pods.retain(|pod| names.contains(&pod.name_any()));
     pods.sort_by_key(|pod| names.iter().position(|name| *name == pod.name_any()));

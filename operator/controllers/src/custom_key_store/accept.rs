@@ -12,6 +12,7 @@ use super::{
     validate::{self, NotAccepted},
 };
 use crate::context::Context;
+use crate::read::ReadError;
 
 /// Brings `observed.store` to its identity, or says why not. An accepted store is only asked for its name again: what happens to its cluster
 /// later is a matter of connecting.
@@ -86,7 +87,7 @@ async fn record(
 /// Accepted stores of the namespace besides this one (spec 2.3 row 4).
 async fn other_stores(context: &Context, store: &CustomKeyStore) -> Result<usize, StoreError> {
     let api = Api::<CustomKeyStore>::namespaced(context.client.clone(), &store.namespace().unwrap_or_default());
-    let all = api.list(&ListParams::default()).await.map_err(StoreError::read("the namespace's CustomKeyStores"))?;
+    let all = api.list(&ListParams::default()).await.map_err(ReadError::of("the namespace's CustomKeyStores"))?;
     let counts = |other: &&CustomKeyStore| other.uid() != store.uid() && other.spec.custom_key_store_id.is_some();
     Ok(all.items.iter().filter(counts).count())
 }

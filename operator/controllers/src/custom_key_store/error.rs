@@ -6,6 +6,7 @@ use crate::{
     keystore_account::AccountError,
     leader::NotLeader,
     random::NoRandomness,
+    read::ReadError,
     report::{Failure, Retry},
     ring::RingAccessError,
     secrets::SecretError,
@@ -15,15 +16,9 @@ use crate::{
 /// Why a reconcile of a store ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The API server did not answer.
-    #[error("failed to read {what}")]
-    Read {
-        /// What was read.
-        what: &'static str,
-        /// Cause.
-        #[source]
-        source: kube::Error,
-    },
+    /// See [`ReadError`].
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// See [`WriteError`].
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -64,16 +59,10 @@ pub enum StoreError {
     },
 }
 
-impl StoreError {
-    pub(super) fn read(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
-        move |source| Self::Read { what, source }
-    }
-}
-
 impl Failure for StoreError {
     fn reason(&self) -> &'static str {
         match self {
-            Self::Read { .. } => "ApiUnavailable",
+            Self::Read(error) => error.reason(),
             Self::Write(error) => error.reason(),
             Self::Claim(error) => error.reason(),
             Self::Secret(error) | Self::Ring(RingAccessError::Secret(error)) => error.reason(),

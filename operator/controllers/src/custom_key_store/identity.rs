@@ -15,6 +15,7 @@ use crate::{
     context::Context,
     effect::{self, Site},
     random,
+    read::ReadError,
     report::Controller,
 };
 
@@ -48,7 +49,7 @@ impl Claims {
     pub(super) async fn taken(&self, context: &Context) -> Result<Taken, StoreError> {
         let api = Api::<KeystoreClaim>::namespaced(context.client.clone(), &context.namespaces().system);
         let foreign = async |(name, wanted): &(String, KeystoreClaimSpec)| {
-            let held = api.get_opt(name).await.map_err(StoreError::read("a claim"))?;
+            let held = api.get_opt(name).await.map_err(ReadError::of("a claim"))?;
             Ok::<_, StoreError>(held.is_some_and(|held| held.spec.holder_uid != wanted.holder_uid))
         };
         let lineage = match &self.lineage {

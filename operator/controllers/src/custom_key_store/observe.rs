@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::{error::StoreError, validate::SecretProblem};
 use crate::{
     context::Context,
+    read::ReadError,
     report::{Controller, Failure},
 };
 
@@ -22,7 +23,7 @@ pub(super) struct Observed {
 /// Reads the store; `None` if it is gone.
 pub(super) async fn store(context: &Context, cached: &CustomKeyStore) -> Result<Option<CustomKeyStore>, StoreError> {
     let api = Api::<CustomKeyStore>::namespaced(context.client.clone(), &cached.namespace().unwrap_or_default());
-    let store = api.get_opt(&cached.name_any()).await.map_err(StoreError::read("the CustomKeyStore"))?;
+    let store = api.get_opt(&cached.name_any()).await.map_err(ReadError::of("the CustomKeyStore"))?;
     Ok(store.filter(|store| store.uid() == cached.uid()))
 }
 
@@ -30,7 +31,7 @@ pub(super) async fn store(context: &Context, cached: &CustomKeyStore) -> Result<
 pub(super) async fn cluster(context: &Context, store: &CustomKeyStore) -> Result<Option<CloudHsmCluster>, StoreError> {
     let api = Api::<CloudHsmCluster>::namespaced(context.client.clone(), &store.namespace().unwrap_or_default());
     let name = &store.spec.cloud_hsm_cluster_ref.name;
-    api.get_opt(name).await.map_err(StoreError::read("the CloudHsmCluster"))
+    Ok(api.get_opt(name).await.map_err(ReadError::of("the CloudHsmCluster"))?)
 }
 
 /// The trust anchor: from the tenant's Secret, or the cluster's own.
@@ -89,7 +90,7 @@ pub(super) async fn tenant_secret(
 pub(super) async fn any_pod_runs(context: &Context, pod_names: &[String]) -> Result<bool, StoreError> {
     let api = Api::<Pod>::namespaced(context.client.clone(), &context.namespaces().hsm);
     for name in pod_names {
-        let pod = api.get_opt(name).await.map_err(StoreError::read("a pod of the cluster"))?;
+        let pod = api.get_opt(name).await.map_err(ReadError::of("a pod of the cluster"))?;
         let running = pod.filter(|pod| pod.metadata.deletion_timestamp.is_none());
         if running.and_then(|pod| pod.status).is_some_and(|status| status.pod_ip.is_some()) {
             return Ok(true);

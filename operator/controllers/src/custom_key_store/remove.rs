@@ -7,13 +7,14 @@ use super::{disconnect, error::StoreError, identity};
 use crate::{
     context::Context,
     effect::{self, Site},
+    read::ReadError,
     report::Controller,
 };
 
 /// Why a DISCONNECTED store cannot go yet: it has keys, those pending deletion included (spec 2.9).
 pub(super) async fn obstacle(context: &Context, store: &CustomKeyStore) -> Result<Option<String>, StoreError> {
     let api = Api::<KmsKey>::namespaced(context.client.clone(), &store.namespace().unwrap_or_default());
-    let keys = api.list(&ListParams::default()).await.map_err(StoreError::read("the namespace's KmsKeys"))?.items;
+    let keys = api.list(&ListParams::default()).await.map_err(ReadError::of("the namespace's KmsKeys"))?.items;
     let name = store.name_any();
     let count =
         keys.iter().filter(|key| key.spec.custom_key_store_ref.as_ref().is_some_and(|it| it.name == name)).count();

@@ -8,6 +8,7 @@ use crate::{
     keystore_account::AccountError,
     leader::NotLeader,
     random::NoRandomness,
+    read::ReadError,
     report::{Failure, Retry},
     write::WriteError,
 };
@@ -15,15 +16,9 @@ use crate::{
 /// Why a reconcile of a key ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The API server did not answer.
-    #[error("failed to read {what}")]
-    Read {
-        /// What was read.
-        what: &'static str,
-        /// Cause.
-        #[source]
-        source: kube::Error,
-    },
+    /// See [`ReadError`].
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// See [`WriteError`].
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -65,10 +60,6 @@ pub enum KeyError {
 }
 
 impl KeyError {
-    pub(super) fn read(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
-        move |source| Self::Read { what, source }
-    }
-
     pub(super) fn hsm(what: &'static str, hsm_id: &str) -> impl FnOnce(HsmError) -> Self {
         move |source| Self::Hsm { what, hsm_id: hsm_id.to_owned(), source }
     }
@@ -77,7 +68,7 @@ impl KeyError {
 impl Failure for KeyError {
     fn reason(&self) -> &'static str {
         match self {
-            Self::Read { .. } => "ApiUnavailable",
+            Self::Read(error) => error.reason(),
             Self::Write(error) => error.reason(),
             Self::Account(error) => error.reason(),
             Self::Fence(FenceError::NotLeader(_)) | Self::NotLeader(_) => "NotLeader",

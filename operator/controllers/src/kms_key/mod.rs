@@ -35,6 +35,7 @@ use crate::{
     context::Context,
     effect::{self, Site},
     keystore_account,
+    read::ReadError,
     report::{self, Controller},
     write::Object,
 };
@@ -102,7 +103,7 @@ async fn reconcile(key: Arc<KmsKey>, context: Arc<Context>) -> Result<Action, In
 async fn work(cached: &KmsKey, context: &Context) -> Result<Action, KeyError> {
     let api = Api::<KmsKey>::namespaced(context.client.clone(), &cached.namespace().unwrap_or_default());
     // INV-71: material cannot be taken back, so nothing starts from the cache.
-    let read = api.get_opt(&cached.name_any()).await.map_err(KeyError::read("the KmsKey"))?;
+    let read = api.get_opt(&cached.name_any()).await.map_err(ReadError::of("the KmsKey"))?;
     let Some(key) = read.filter(|key| key.uid() == cached.uid()) else { return Ok(Action::await_change()) };
     if key.metadata.deletion_timestamp.is_some() {
         return let_go(context, &api, &key).await;

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     context::Context,
     custom_key_store::{Member, members},
+    read::ReadError,
 };
 
 /// One key, seen from everywhere.
@@ -93,12 +94,12 @@ async fn store(context: &Context, key: &KmsKey) -> Result<Option<CustomKeyStore>
         return Ok(Some((*cached).clone()));
     }
     let api = Api::<CustomKeyStore>::namespaced(context.client.clone(), &namespace);
-    api.get_opt(&reference.name).await.map_err(KeyError::read("the CustomKeyStore"))
+    Ok(api.get_opt(&reference.name).await.map_err(ReadError::of("the CustomKeyStore"))?)
 }
 
 async fn cluster(context: &Context, store: &CustomKeyStore) -> Result<Option<CloudHsmCluster>, KeyError> {
     let api = Api::<CloudHsmCluster>::namespaced(context.client.clone(), &store.namespace().unwrap_or_default());
-    api.get_opt(&store.spec.cloud_hsm_cluster_ref.name).await.map_err(KeyError::read("the CloudHsmCluster"))
+    Ok(api.get_opt(&store.spec.cloud_hsm_cluster_ref.name).await.map_err(ReadError::of("the CloudHsmCluster"))?)
 }
 
 fn sessions(context: &Context, store: &CustomKeyStore) -> Vec<Session> {

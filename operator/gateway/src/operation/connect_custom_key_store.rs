@@ -1,28 +1,14 @@
 //! ConnectCustomKeyStore: asks for the connection; the controllers make it (spec 2.6).
 
 use operator_api::ConnectionState;
-use serde::Deserialize;
-use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::{Answer, Call, store_access};
-use crate::authorize::Resource;
 use crate::error::{ApiError, ErrorCode};
-use crate::wire;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Request {
-    custom_key_store_id: Option<String>,
-}
 
 /// Runs ConnectCustomKeyStore. In CONNECTING and CONNECTED it changes nothing and succeeds (spec 2.2).
 pub(super) async fn run(call: &mut Call<'_>) -> Result<Answer, ApiError> {
-    let request: Request = wire::read(call.body)?;
-    let id = store_access::validated_id(call, request.custom_key_store_id)?;
-    let store = store_access::find(call, &id)?;
-    store_access::note(call, &store);
-    call.authorize(Resource::CustomKeyStores, Some(Arc::clone(&store.name)), &id).await?;
+    let (id, store) = store_access::addressed(call).await?;
     store_access::require_state(
         &store,
         &[ConnectionState::Disconnected, ConnectionState::Connecting, ConnectionState::Connected],

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use operator_api::ConnectionState;
+use serde::Deserialize;
 
 use super::Call;
+use crate::authorize::Resource;
 use crate::control::ControlError;
 use crate::crypto::StoreCrypto;
 use crate::error::{ApiError, ErrorCode};
 use crate::index::{ClusterEntry, StoreEntry};
 use crate::validation::Violations;
+use crate::wire;
 
 /// Longest store id (spec 6.3).
 pub(super) const LONGEST_ID: usize = 64;
@@ -35,8 +38,26 @@ pub(super) fn connection(call: &Call<'_>, store: &StoreEntry) -> Option<Arc<dyn 
     call.gateway.stores.store(namespace, &store.custom_key_store_id, store.generation)
 }
 
-/// Checks the parameter of the two operations that take nothing but a store id.
-pub(super) fn validated_id(call: &mut Call<'_>, id: Option<String>) -> Result<String, ApiError> {
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct StoreRequest {
+    custom_key_store_id: Option<String>,
+}
+
+/// The store that Connect or Disconnect addresses, both of which take nothing but its id, once the caller may use it.
+///
+/// # Errors
+/// A malformed request, `CustomKeyStoreNotFoundException` and `AccessDeniedException`, in this order.
+pub(super) async fn addressed(call: &mut Call<'_>) -> Result<(String, Arc<StoreEntry>), ApiError> {
+    let request: StoreRequest = wire::read(call.body)?;
+    let id = validated_id(call, request.custom_key_store_id)?;
+    let store = find(call, &id)?;
+    note(call, &store);
+    call.authorize(Resource::CustomKeyStores, Some(Arc::clone(&store.name)), &id).await?;
+    Ok((id, store))
+}
+
+fn validated_id(call: &mut Call<'_>, id: Option<String>) -> Result<String, ApiError> {
     call.notes.parameters.custom_key_store_id.clone_from(&id);
     let mut violations = Violations::default();
     violations.required("customKeyStoreId", id.is_some());

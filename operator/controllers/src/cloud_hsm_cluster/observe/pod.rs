@@ -10,6 +10,7 @@ use operator_api::labels;
 
 use super::super::failure::ClusterError;
 use crate::context::Context;
+use crate::read::ReadError;
 
 /// A pod that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub(super) async fn list(context: &Context, cluster_id: &str) -> Result<Vec<Kube
     let api: Api<KubePod> = Api::namespaced(context.client.clone(), &context.namespaces().hsm);
     let selector = format!("{}={cluster_id},{}={}", labels::CLUSTER_ID, labels::APP_NAME, labels::APP_HSM_SIM);
     let listed = api.list(&ListParams::default().labels(&selector)).await;
-    listed.map(|list| list.items).map_err(ClusterError::read("the pods"))
+    Ok(listed.map_err(ReadError::of("the pods"))?.items)
 }
 
 /// The pod as it runs, or what it waits for.
@@ -49,7 +50,7 @@ pub(super) async fn running(context: &Context, pod: &KubePod) -> Result<Result<P
     let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse().ok());
     let Some(ip) = ip else { return Ok(Err("the pod has no address yet")) };
     let nodes: Api<Node> = Api::all(context.client.clone());
-    let found = nodes.get_opt(node).await.map_err(ClusterError::read("the node of a pod"))?;
+    let found = nodes.get_opt(node).await.map_err(ReadError::of("the node of a pod"))?;
     let zone = found.and_then(|node| node.labels().get(labels::TOPOLOGY_ZONE).cloned());
     let Some(zone) = zone else { return Ok(Err("the pod's node has no zone label")) };
     Ok(Ok(Pod { ip, zone }))

@@ -1,0 +1,31 @@
+//! A read from the API server that failed, with what was to be read: one word for it in every controller.
+
+use crate::report::{Failure, Retry};
+
+/// The API server did not answer a read, or refused it.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to read {what}")]
+pub struct ReadError {
+    what: &'static str,
+    source: kube::Error,
+}
+
+impl ReadError {
+    /// For `map_err` on a read of `what`, for example `the CustomKeyStore`.
+    pub(crate) fn of(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |source| Self { what, source }
+    }
+}
+
+impl Failure for ReadError {
+    fn reason(&self) -> &'static str {
+        match &self.source {
+            kube::Error::Api(status) if status.is_forbidden() => "ApiForbidden",
+            _ => "ApiUnavailable",
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Backoff
+    }
+}
