@@ -28,7 +28,7 @@ test: lint test-unit test-integration e2e ## Everything that proves the project 
 # One build for every tier: each selection of packages would resolve its own set of features and compile half the graph again.
 test-unit: ## Tests without a cluster
 	cargo build --locked --workspace --all-targets
-	cargo test --locked --workspace --lib --bins --test generated_files --test wire --test nested_tls --test hsm_cluster
+	cargo test --locked --workspace --lib --bins --test generated_files --test structure --test wire --test nested_tls --test hsm_cluster
 
 test-integration: ## Tests against a real kube-apiserver and etcd, with our programs as processes
 	cargo build --locked --workspace --all-targets
@@ -40,6 +40,7 @@ e2e: ## Tests on kind with the chart installed; with E2E_KUBECONFIG set, on that
 lint: ## Formatting, clippy, shellcheck, Helm lint, generated files, banned crates, no skipped tests
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(CLUSTER)/packages.sh lint
 	shellcheck --external-sources --source-path=SCRIPTDIR $(SCRIPTS)
 	$(CLUSTER)/binaries.sh helm >/dev/null
 	charts/lint.sh

@@ -4,6 +4,7 @@
 #   packages.sh docker   a Docker daemon: docker.io, containerd, runc, iptables (only if no Docker answers)
 #   packages.sh image    what node-image.sh works with: mmdebstrap, containerd, catatonit, busybox-static, nftables, python3
 #   packages.sh venv     python3 with venv, for the AWS CLI
+#   packages.sh lint     shellcheck, for "make lint"
 #
 # Looks for commands, not packages, so software from elsewhere counts too. Installs as root on Debian 12 and only what is missing,
 # removes and upgrades nothing, and says what is missing where it may not install.
@@ -62,9 +63,13 @@ image_packages() {
 venv_packages() {
   if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then install python3 python3-venv; fi
 }
+lint_packages() {
+  # shellcheck disable=SC2046  # a list of words
+  install $(missing shellcheck=shellcheck)
+}
 
 case ${1-} in
-docker | image | venv) "$1_packages" ;;
+docker | image | venv | lint) "$1_packages" ;;
 -h | --help) usage ;;
 *) usage >&2; exit 2 ;;
 esac
