@@ -4,7 +4,8 @@
 //! run its pods, and `installation` runs the operator under the very RBAC and policies of the chart. What each test
 //! starts it owns: processes end with the value that holds them, by their ids.
 //!
-//! This crate may import every other crate of the workspace except the simulator, and nothing imports it.
+//! May import of this workspace: `hsm-client`, `hsm-initialization`, `hsm-protocol`, `operator`, `operator-api`,
+//! `operator-controllers`, `operator-domain`. Never imports: `hsm-sim`, `redb`. (The simulator is started, never linked.)
 
 pub mod application;
 pub mod binaries;

@@ -19,6 +19,7 @@ fn raw_code(sdk: &mut Sdk, request: &Value) -> Result<(u64, String)> {
 
 /// KEY-4…KEY-8, INV-66.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn bad_requests_get_the_error_of_the_real_service_and_change_nothing() -> Result<()> {
     let mut installation = Installation::start().await?;
     let tenant = quickstart::ready(&installation).await?;

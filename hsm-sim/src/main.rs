@@ -1,4 +1,7 @@
 //! `hsm-sim`: one simulated HSM per pod. Wiring only: harden, log, read flags, run.
+//!
+//! May import of this workspace: `hsm-protocol`. Never imports: `kube`, `k8s-openapi`, `serde_json`. (An HSM knows
+//! nothing of Kubernetes.)
 
 mod admin;
 mod cli;

@@ -1,6 +1,9 @@
 //! `keystore-operator`: one program, one subcommand per role. Wiring only; see `--help`.
 //!
 //! A library besides the program, so that the tests' variant, which ends the process at a chosen effect, wires nothing by itself.
+//!
+//! May import of this workspace: `kms-gateway`, `operator-api`, `operator-controllers`. Never imports: `hsm-client`,
+//! `hsm-protocol`, `operator-domain`. (Wiring decides nothing.)
 
 mod admin;
 mod cli;

@@ -1,6 +1,9 @@
 //! Client of an HSM cluster: certificates, nested TLS, sessions, the data-plane pool, provisioning.
 //!
 //! Knows the wire protocol and nothing of Kubernetes; the operator never links the simulator, only this.
+//!
+//! May import of this workspace: `hsm-protocol`. Never imports: `kube`, `k8s-openapi`, `serde`, `redb`. (A real HSM could
+//! stand at the other end.)
 
 pub mod command;
 pub mod pki;

@@ -3,6 +3,9 @@
 //! A message is a fixed 20-byte [`frame::FrameHeader`] and a protobuf body. Which body belongs to which command is
 //! one table, [`request::Request`]. What has to be signed or bound to a TLS session is built here too, so that both
 //! sides build the same bytes.
+//!
+//! May import of this workspace: none. Never imports: `tokio`, `rustls`, `aws-lc-rs`, `futures`, `tracing`. (Bytes in,
+//! bytes out.)
 
 pub mod blob;
 pub mod command;

@@ -10,6 +10,8 @@
 //!   the whole `spec`, because a rule on the field itself is skipped when the field is removed.
 //! - What a manifest and the AWS API may both change has no schema default (D17): absent means "nobody asked".
 //! - A field that the schema knows but the product does not honour yet is refused with "not supported yet", never ignored.
+//!
+//! May import of this workspace: none. Never imports: `tokio`, `futures`, `rustls`, `aws-lc-rs`. (Types only.)
 
 // KubeSchema derives the schema from a hidden copy of the type, inside a function, and keeps `pub` on the copy.
 #![expect(unreachable_pub, reason = "emitted by #[derive(KubeSchema)]")]

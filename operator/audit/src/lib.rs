@@ -3,6 +3,9 @@
 //! One record per API request, written before its reply leaves (INV-69). The record types are closed: a caller can only
 //! fill fields that AWS itself records (spec §5.2), so that plaintext, ciphertext, passwords and grant tokens have no
 //! field they could end up in (INV-55).
+//!
+//! May import of this workspace: none. Never imports: `kube`, `hyper`, `tracing`. (A record goes to its sink and nowhere
+//! else.)
 
 mod event;
 mod identity;

@@ -2,6 +2,9 @@
 //!
 //! Every controller has the same files: `observe` (reads), `validate` (pure), `build` or the domain's plan (pure), `apply` (writes), `status`
 //! (one patch per reconcile). Its module exposes `run(context, shutdown)`. Only the holder of the Lease runs them.
+//!
+//! May import of this workspace: `hsm-client`, `hsm-initialization`, `hsm-protocol`, `operator-api`, `operator-domain`.
+//! Never imports: `hyper`, `audit`, `kms-gateway`. (The controllers serve no API.)
 
 pub mod certificate;
 pub mod claim;

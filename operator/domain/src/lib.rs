@@ -5,6 +5,9 @@
 //! by tests, state by state, and the same core runs in the controllers, in the gateway and in a simulation.
 //!
 //! Enums match exhaustively: a new state or event must be decided everywhere before it compiles.
+//!
+//! May import of this workspace: none. Never imports: `kube`, `k8s-openapi`, `tokio`, `futures`, `rustls`, `aws-lc-rs`,
+//! `jiff`, `uuid`, `tracing`. (Pure.)
 
 #![deny(clippy::wildcard_enum_match_arm, clippy::disallowed_methods, clippy::disallowed_types)]
 

@@ -3,6 +3,9 @@
 //! A request passes `server` (TLS, limits) → `router` (`sigv4`, then `target`) → `operation` (with `index`, `authorize`,
 //! `crypto`, `control`) → `audit` → reply. [`Gateway`] is that path without sockets and without Kubernetes; the
 //! `cluster` module connects it to Kubernetes.
+//!
+//! May import of this workspace: `audit`, `hsm-client`, `hsm-protocol`, `operator-api`, `operator-domain`. Never imports:
+//! `hsm-initialization`, `operator-controllers`, `rcgen`. (The gateway holds no password and issues no certificate.)
 
 pub mod authorize;
 pub mod control;

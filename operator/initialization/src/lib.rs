@@ -2,6 +2,9 @@
 //!
 //! [`Procedure::observe`] collects facts, [`next_step`] decides purely, [`Procedure::perform`] does one step. The caller
 //! records what only it can record (set-once fields) and calls again; a crash anywhere is resumed by observing anew.
+//!
+//! May import of this workspace: `hsm-client`. Never imports: `kube`, `k8s-openapi`, `rustls`. (Custody and sessions come
+//! in as traits and values.)
 
 pub mod custody;
 pub mod password;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::bench::*;
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn every_broken_parameter_has_its_documented_error() {
     let bench = Bench::new();
     let long = |length: usize| "x".repeat(length);
