@@ -18,6 +18,8 @@ async fn a_join_that_is_killed_at_any_moment_is_continued() {
     for _ in 0..KEYS {
         user.generate_key(&new_key(fence)).await.expect("generates");
     }
+    // A join takes over what its peer has, so every peer has to have all of it.
+    cluster.settled().await;
     cluster.lose_volume(2);
     for moment in [2, 10, 30, 60, 120, 250] {
         until_join(&mut cluster).await;
