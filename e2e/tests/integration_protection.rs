@@ -59,6 +59,10 @@ kind: Secret
 metadata: {name: cluster-abcdefgh234567ab-kmsuser, namespace: keystore-vault}
 ---
 apiVersion: v1
+kind: ConfigMap
+metadata: {name: kmskey.team-a.with-material, namespace: keystore-vault}
+---
+apiVersion: v1
 kind: PersistentVolumeClaim
 metadata: {name: data-cluster-abcdefgh234567ab-0, namespace: keystore-hsm}
 spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
@@ -131,6 +135,7 @@ fn protected() -> Vec<Vec<&'static str>> {
         vec!["namespace/keystore-hsm"],
         vec!["namespace/keystore-vault"],
         vec!["secret/cluster-abcdefgh234567ab-kmsuser", "-n", VAULT_NAMESPACE],
+        vec!["configmap/kmskey.team-a.with-material", "-n", VAULT_NAMESPACE],
         vec!["pvc/data-cluster-abcdefgh234567ab-0", "-n", HSM_NAMESPACE],
         vec!["statefulset/cluster-abcdefgh234567ab", "-n", HSM_NAMESPACE],
     ]

@@ -10,6 +10,8 @@ pub const ACCESS_KEY: &str = "keystores.dev/access-key";
 pub const TENANT_NAMESPACE: &str = "keystores.dev/namespace";
 /// Label: the tenant object's name.
 pub const TENANT_NAME: &str = "keystores.dev/name";
+/// Label, value the kind in lower case: ConfigMaps with recovery records; `kubectl keystore recover` lists by it (D5).
+pub const RECOVERY_RECORD: &str = "keystores.dev/recovery-record";
 /// Recommended label: which program the pod runs.
 pub const APP_NAME: &str = "app.kubernetes.io/name";
 /// Recommended label: which program made the object.
@@ -34,5 +36,7 @@ pub const KEY_FINALIZER: &str = "keystores.dev/key-material";
 pub const STORE_FINALIZER: &str = "keystores.dev/custom-key-store";
 /// Finalizer on `CloudHsmCluster`: HSMs with key material may exist behind the object.
 pub const CLUSTER_FINALIZER: &str = "keystores.dev/hsm-cluster";
+/// Finalizer on `KmsAlias`: its recovery record has to learn that it was removed on purpose.
+pub const ALIAS_FINALIZER: &str = "keystores.dev/alias";
 /// Finalizer on `KmsAccessKey`: the gateway's copy of the secret goes before the object does.
 pub const ACCESS_KEY_FINALIZER: &str = "keystores.dev/access-key";

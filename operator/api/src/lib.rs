@@ -28,6 +28,7 @@ pub mod kms_access_key;
 pub mod kms_alias;
 pub mod kms_key;
 pub mod labels;
+pub mod recovery_record;
 pub mod reference;
 mod set_once;
 
@@ -40,6 +41,7 @@ pub use keystore_claim::{ClaimPurpose, KeystoreClaim, KeystoreClaimSpec};
 pub use kms_access_key::{KmsAccessKey, KmsAccessKeySpec, KmsAccessKeyStatus};
 pub use kms_alias::{KmsAlias, KmsAliasSpec, KmsAliasStatus};
 pub use kms_key::{KmsKey, KmsKeySpec, KmsKeyStatus};
+pub use recovery_record::{RecordedKind, RecoveryRecord};
 
 /// API group of every kind.
 pub const GROUP: &str = "keystores.dev";

@@ -14,6 +14,7 @@ use crate::fences::Fences;
 use crate::keystore_account::Accounts;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
+use crate::recovery::Written;
 use crate::report::{Attempts, Controller};
 use crate::secrets::SecretStore;
 use crate::shared_store::SharedStore;
@@ -76,6 +77,8 @@ pub struct Context {
     pub fences: Fences,
     /// The live `kmsuser` sessions of connected stores.
     pub connections: Connections,
+    /// The recovery records that this process knows to be stored.
+    pub records: Written,
     /// The store controller's cache.
     pub stores: SharedStore<CustomKeyStore>,
     /// The key controller's cache.
@@ -98,6 +101,7 @@ impl Context {
             accounts: Accounts::default(),
             fences: Fences::default(),
             connections: Connections::default(),
+            records: Written::default(),
             stores: SharedStore::default(),
             keys: SharedStore::default(),
         }

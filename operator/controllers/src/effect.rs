@@ -30,6 +30,10 @@ sites! {
     AccountClaim = "account.claim",
     /// POST of the cluster-scoped `KeystoreAccount`.
     AccountCreate = "account.create",
+    /// The recovery record of an account (D5).
+    AccountRecord = "account.record",
+    /// The recovery record of a cluster (D5).
+    ClusterRecord = "cluster.record",
     /// Set-once `spec.accessKeyId`.
     AccessKeyId = "access-key.id",
     /// The gateway's copy of an access key, first (D10).
@@ -48,6 +52,8 @@ sites! {
     StoreLineageClaim = "store.lineage-claim",
     /// Set-once `spec.customKeyStoreId`.
     StoreId = "store.id",
+    /// The recovery record of a store (D5).
+    StoreRecord = "store.record",
     /// Any status write of a store.
     StoreStatus = "store.status",
     /// DELETE of a claim by the store's finalizer.
@@ -84,10 +90,14 @@ sites! {
     KeyInsert = "key.insert",
     /// Set-once `spec.materialFingerprint` (P2.6).
     KeyFingerprint = "key.fingerprint",
+    /// The recovery record of a key, before its status acknowledges it (D5).
+    KeyRecord = "key.record",
     /// `SetKeyState` on one HSM (INV-49).
     KeyState = "key.state",
     /// Any status write of a key (P2.7).
     KeyStatus = "key.status",
+    /// The recovery record of an alias (D5).
+    AliasRecord = "alias.record",
     /// A status write of an alias.
     AliasStatus = "alias.status",
 }

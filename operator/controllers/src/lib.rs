@@ -22,6 +22,7 @@ pub mod leader;
 pub mod metrics;
 pub mod random;
 pub mod read;
+pub mod recovery;
 pub mod report;
 pub mod ring;
 pub mod secrets;

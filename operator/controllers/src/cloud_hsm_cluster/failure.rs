@@ -6,6 +6,7 @@ use crate::certificate::CertificateError;
 use crate::leader::NotLeader;
 use crate::random::NoRandomness;
 use crate::read::ReadError;
+use crate::recovery::RecoveryError;
 use crate::report::{Failure, Retry};
 use crate::secrets::SecretError;
 use crate::write::WriteError;
@@ -27,6 +28,8 @@ pub(super) enum ClusterError {
     NotLeader(#[from] NotLeader),
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
 }
 
 impl Failure for ClusterError {
@@ -39,6 +42,7 @@ impl Failure for ClusterError {
             Self::Initialization(error) => initialization(error),
             Self::NotLeader(_) => "NotLeader",
             Self::Randomness(_) => "NoRandomness",
+            Self::Recovery(error) => error.reason(),
         }
     }
 

@@ -30,16 +30,17 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller as Runtime, Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, ResourceExt};
 use operator_api::cloud_hsm_cluster::{CloudHsmClusterStatus, ClusterState, HsmState};
-use operator_api::{CloudHsmCluster, labels};
+use operator_api::{CloudHsmCluster, RecordedKind, RecoveryRecord, labels};
 use operator_domain::identifier::ClusterId;
 use tokio_util::sync::CancellationToken;
 
 use self::failure::ClusterError;
 use self::status::Findings;
 use crate::context::Context;
-use crate::random;
+use crate::effect::Site;
 use crate::read::ReadError;
 use crate::report::{self, Attempts, Controller, Failure, chain};
+use crate::{random, recovery};
 
 /// Pause after a step that was done: the next one follows at once.
 const NEXT_STEP: Duration = Duration::from_millis(50);
@@ -99,16 +100,38 @@ async fn work(seen: &CloudHsmCluster, clusters: &Clusters) -> Result<Action, Clu
     let writes = context.writes(Controller::CloudHsmCluster);
     let cluster = writes.add_finalizer(&api, &cluster, labels::CLUSTER_FINALIZER).await?;
     if cluster.spec.cluster_id.is_none() {
-        let id = ClusterId::from_random(*random::bytes()?);
-        initialize::record(context, &cluster, serde_json::json!({ "clusterId": id.as_str() })).await?;
-        return Ok(Action::requeue(NEXT_STEP));
+        return name(context, &api, &cluster).await;
     }
+    // Before anything is made under the id, and again whenever a step has written more of the identity (D5).
+    let record = RecoveryRecord::of(RecordedKind::CloudHsmCluster, &cluster);
+    recovery::keep(context, Controller::CloudHsmCluster, Site::ClusterRecord, &record).await?;
     let mut findings = Findings { zones: cluster.spec.availability_zones.len(), ..Findings::default() };
     let outcome = advance::advance(context, &cluster, &mut findings).await;
     findings.failure = outcome.as_ref().err().map(|error| (error.reason(), chain(error)));
     let status = status::status(&cluster, &findings, Timestamp::now());
     write_status(context, &api, &cluster, &status).await?;
     Ok(pause(clusters, &cluster, outcome?, findings.is_settled(&status)))
+}
+
+/// Gives a new cluster its id, unless HSMs with keys stand behind its name: a namespace that was lost and declared anew must not get other
+/// HSMs, and with them other keys, behind old names (D2).
+async fn name(
+    context: &Context,
+    api: &Api<CloudHsmCluster>,
+    cluster: &CloudHsmCluster,
+) -> Result<Action, ClusterError> {
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    let kind = RecordedKind::CloudHsmCluster;
+    if let Some(former) = recovery::former_identity(context, kind, &namespace, &name).await? {
+        let message = format!("the HSMs of {former} belong to this name: {}", recovery::cure(kind, &former));
+        let findings = Findings { invalid: Some(("MaterialExists", message)), ..Findings::default() };
+        let status = status::status(cluster, &findings, Timestamp::now());
+        write_status(context, api, cluster, &status).await?;
+        return Ok(Action::requeue(context.settings.resync));
+    }
+    let id = ClusterId::from_random(*random::bytes()?);
+    initialize::record(context, cluster, serde_json::json!({ "clusterId": id.as_str() })).await?;
+    Ok(Action::requeue(NEXT_STEP))
 }
 
 async fn write_status(

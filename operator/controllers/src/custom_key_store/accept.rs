@@ -1,7 +1,7 @@
 //! Whether a store exists in AWS's sense: checks, claims, and its id, in that order; a refused one has none of them (spec 2.3, INV-34).
 
 use kube::{Api, ResourceExt, api::ListParams};
-use operator_api::{CloudHsmCluster, CustomKeyStore};
+use operator_api::{CloudHsmCluster, CustomKeyStore, RecordedKind, RecoveryRecord};
 use rustls_pki_types::UnixTime;
 
 use super::{
@@ -11,15 +11,16 @@ use super::{
     status,
     validate::{self, NotAccepted},
 };
-use crate::context::Context;
-use crate::read::ReadError;
+use crate::{context::Context, effect::Site, read::ReadError, recovery, report::Controller};
 
 /// Brings `observed.store` to its identity, or says why not. An accepted store is only asked for its name again: what happens to its cluster
 /// later is a matter of connecting.
 pub(super) async fn accept(context: &Context, observed: &mut Observed) -> Result<Option<NotAccepted>, StoreError> {
     if is_accepted(&observed.store) {
+        keep_record(context, &observed.store).await?;
         return renamed(context, observed).await;
     }
+    inherit_claims(context, &observed.store).await?;
     let anchor = match observe::trust_anchor(context, observed).await? {
         Ok(anchor) => anchor,
         Err(problem) => return Ok(Some(problem.into())),
@@ -32,6 +33,9 @@ pub(super) async fn accept(context: &Context, observed: &mut Observed) -> Result
         (Err(refused), _) => return Ok(Some(refused)),
         (Ok(()), anchor) => anchor.unwrap_or_default(),
     };
+    if let Some(former) = former_identity(context, &observed.store).await? {
+        return Ok(Some(NotAccepted::IdentityExists(former)));
+    }
     if let Some(changed) = another_anchor(&observed.store, &anchor) {
         return Ok(Some(changed));
     }
@@ -39,8 +43,38 @@ pub(super) async fn accept(context: &Context, observed: &mut Observed) -> Result
         return Ok(Some(refusal.into()));
     }
     observed.store = identity::establish(context, &observed.store, &anchor).await?;
+    keep_record(context, &observed.store).await?;
     observed.store = record(context, &observed.store, observed.cluster.as_ref(), anchor).await?;
     Ok(None)
+}
+
+/// The record from which the store comes back with its id (D5); stored before the status says that there is a store.
+async fn keep_record(context: &Context, store: &CustomKeyStore) -> Result<(), StoreError> {
+    let record = RecoveryRecord::of(RecordedKind::CustomKeyStore, store);
+    Ok(recovery::keep(context, Controller::CustomKeyStore, Site::StoreRecord, &record).await?)
+}
+
+/// A store that comes with the id of a recorded one takes the place of the object that the record was written for. That object is gone for
+/// certain, because this one has its name, and setting the id took the verb adopt: the release that INV-41 asks of a person.
+async fn inherit_claims(context: &Context, store: &CustomKeyStore) -> Result<(), StoreError> {
+    let Some(id) = &store.spec.custom_key_store_id else { return Ok(()) };
+    let namespace = store.namespace().unwrap_or_default();
+    let records = recovery::lookup(context, RecordedKind::CustomKeyStore, &namespace, &store.name_any()).await?;
+    for former in records.into_iter().filter(|record| record.identity() == Some(id)).filter_map(|record| record.uid) {
+        if Some(&former) != store.uid().as_ref() {
+            identity::release_all(context, &former).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The id that the store's name stands for already, while the store has none.
+async fn former_identity(context: &Context, store: &CustomKeyStore) -> Result<Option<String>, StoreError> {
+    if store.spec.custom_key_store_id.is_some() {
+        return Ok(None);
+    }
+    let namespace = store.namespace().unwrap_or_default();
+    Ok(recovery::former_identity(context, RecordedKind::CustomKeyStore, &namespace, &store.name_any()).await?)
 }
 
 fn is_accepted(store: &CustomKeyStore) -> bool {

@@ -7,6 +7,7 @@ use crate::{
     leader::NotLeader,
     random::NoRandomness,
     read::ReadError,
+    recovery::RecoveryError,
     report::{Failure, Retry},
     ring::RingAccessError,
     secrets::SecretError,
@@ -43,6 +44,9 @@ pub enum StoreError {
     /// See [`NoRandomness`].
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+    /// See [`RecoveryError`].
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
     /// Another leader has taken the fence: this process has been deposed, or is about to learn that it was not.
     #[error("failed to command an HSM: another leader holds its fence")]
     Deposed,
@@ -71,6 +75,7 @@ impl Failure for StoreError {
             Self::Fence(FenceError::NotLeader(_)) | Self::NotLeader(_) => "NotLeader",
             Self::Fence(FenceError::Hsm(_)) => "HsmUnreachable",
             Self::NoRandomness(_) | Self::Ring(RingAccessError::NoRandomness(_)) => "NoRandomness",
+            Self::Recovery(error) => error.reason(),
             Self::Deposed => "Deposed",
             Self::Pending(_) => "CredentialsPending",
             Self::Custody { .. } => "SecretMissing",

@@ -115,11 +115,10 @@ fn in_use(claim: &str) -> Refusal {
     Refusal::new(Exception::CloudHsmClusterInUse, message)
 }
 
-/// Gives every claim of a store back: the last act of its finalizer (INV-41).
-pub(super) async fn release_all(context: &Context, store: &CustomKeyStore) -> Result<(), StoreError> {
-    let uid = store.uid().unwrap_or_default();
+/// Gives every claim of the object `uid` back: the last act of a store's finalizer (INV-41).
+pub(super) async fn release_all(context: &Context, uid: &str) -> Result<(), StoreError> {
     for purpose in [ClaimPurpose::Lineage, ClaimPurpose::StoreName] {
-        for held in claim::held(context, purpose, &uid).await? {
+        for held in claim::held(context, purpose, uid).await? {
             claim::release(context, Controller::CustomKeyStore, Site::StoreClaimRelease, &held).await?;
         }
     }

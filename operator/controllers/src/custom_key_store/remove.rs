@@ -1,13 +1,14 @@
 //! The end of a store: nothing of it may be left that another store would meet (CKS-70, INV-41).
 
 use kube::{Api, ResourceExt, api::ListParams};
-use operator_api::{CustomKeyStore, KmsKey, labels};
+use operator_api::{CustomKeyStore, KmsKey, RecordedKind, RecoveryRecord, labels};
 
 use super::{disconnect, error::StoreError, identity};
 use crate::{
     context::Context,
     effect::{self, Site},
     read::ReadError,
+    recovery,
     report::Controller,
 };
 
@@ -28,7 +29,9 @@ pub(super) async fn obstacle(context: &Context, store: &CustomKeyStore) -> Resul
 
 /// Gives the claims back and lets the object go. The cluster, its users and its keys stay (CKS-70).
 pub(super) async fn remove(context: &Context, store: &CustomKeyStore) -> Result<(), StoreError> {
-    identity::release_all(context, store).await?;
+    let record = RecoveryRecord::of(RecordedKind::CustomKeyStore, store);
+    recovery::note_removal(context, Controller::CustomKeyStore, Site::StoreRecord, &record).await?;
+    identity::release_all(context, &store.uid().unwrap_or_default()).await?;
     let api = Api::<CustomKeyStore>::namespaced(context.client.clone(), &store.namespace().unwrap_or_default());
     let writes = context.writes(Controller::CustomKeyStore);
     Ok(effect::at(Site::Finalizer, writes.remove_finalizer(&api, store, labels::STORE_FINALIZER)).await?)

@@ -158,7 +158,9 @@ fn ready(state: ConnectionState, status: &CustomKeyStoreStatus, findings: &Findi
             Finding::new("Ready", false, code.map_or("Failed", |code| code.as_str()), "")
         }
         (ConnectionState::Disconnected, Some(refusal), _) => Finding::new("Ready", false, refusal.reason(), ""),
-        (ConnectionState::Disconnected, None, _) => Finding::new("Ready", false, "Disconnected", ""),
+        (ConnectionState::Disconnected, None, _) => {
+            Finding::new("Ready", false, "Disconnected", "to use its keys connect it: spec.connection: CONNECTED")
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! A store whose creation is refused gets no id and no claim; a refused connect leaves the state where it is (INV-34).
 
 use hsm_client::tls::{TrustAnchor, verify_cluster_certificate};
-use operator_api::CloudHsmCluster;
+use operator_api::{CloudHsmCluster, RecordedKind};
 use operator_domain::{
     cluster::{ClusterState, HsmZones},
     connection::precondition::{self, ClusterFacts, CreateFacts},
@@ -12,6 +12,7 @@ use operator_domain::{
 use rustls_pki_types::UnixTime;
 
 use super::members::{Member, members};
+use crate::recovery;
 
 /// Why a store, or a connect, is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +23,9 @@ pub(super) enum NotAccepted {
     /// The wrong trust anchor, with what is wrong about it.
     #[error("The request was rejected because the trust anchor does not fit: {0}")]
     TrustAnchor(String),
+    /// The name stands for another store's id: that one was lost and may come back (D5).
+    #[error("custom key store {0} belongs to this name: {cure}", cure = recovery::cure(RecordedKind::CustomKeyStore, .0))]
+    IdentityExists(String),
     /// A Secret that the store names cannot be used: in AWS its content would be a parameter of the call.
     #[error(transparent)]
     Secret(#[from] SecretProblem),
@@ -33,6 +37,7 @@ impl NotAccepted {
         match self {
             Self::Refused(refusal) => refusal.exception.as_str(),
             Self::TrustAnchor(_) => Exception::IncorrectTrustAnchor.as_str(),
+            Self::IdentityExists(_) => "IdentityExists",
             Self::Secret(problem) => problem.reason(),
         }
     }

@@ -9,13 +9,16 @@ use kube::{
     Api, ResourceExt,
     api::{ListParams, ObjectMeta},
 };
-use operator_api::{ClaimPurpose, KeystoreAccount, KeystoreAccountSpec, KeystoreClaimSpec};
+use operator_api::{
+    ClaimPurpose, KeystoreAccount, KeystoreAccountSpec, KeystoreClaimSpec, RecordedKind, RecoveryRecord,
+};
 
 use crate::{
     claim::{self, ClaimError},
     context::Context,
     effect::{self, Site},
     random::{self, NoRandomness},
+    recovery::{self, RecoveryError},
     report::{Controller, Failure, Retry},
     write::WriteError,
 };
@@ -45,6 +48,9 @@ pub enum AccountError {
     /// See [`NoRandomness`].
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+    /// See [`RecoveryError`].
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
 }
 
 impl Failure for AccountError {
@@ -55,6 +61,7 @@ impl Failure for AccountError {
             Self::Write(error) => error.reason(),
             Self::Taken { .. } => "AccountTaken",
             Self::NoRandomness(_) => "NoRandomness",
+            Self::Recovery(error) => error.reason(),
         }
     }
 
@@ -78,7 +85,7 @@ impl Accounts {
 }
 
 /// The 12-digit account id of `namespace`; makes the account if there is none. Idempotent, also across crashes and other writers: the id is
-/// decided by one claim, and an account that an admin made before counts.
+/// decided by one claim, an account that an admin made before counts, and one that was recorded and is gone comes back with its old id (D1, D5).
 ///
 /// # Errors
 /// [`AccountError`]; the next try goes on where this one stopped.
@@ -89,10 +96,13 @@ pub async fn account_of(context: &Context, namespace: &str) -> Result<String, Ac
     let api = Api::<KeystoreAccount>::all(context.client.clone());
     let fields = ListParams::default().fields(&format!("spec.namespace={namespace}"));
     let present = api.list(&fields).await.map_err(AccountError::Read)?.items;
-    let id = match oldest(present) {
-        Some(account) => account.name_any(),
+    let account = match oldest(present) {
+        Some(account) => account,
         None => make(context, &api, namespace).await?,
     };
+    let record = RecoveryRecord::of(RecordedKind::KeystoreAccount, &account);
+    recovery::keep(context, Controller::KeystoreAccount, Site::AccountRecord, &record).await?;
+    let id = account.name_any();
     context.accounts.keep(namespace, &id);
     Ok(id)
 }
@@ -103,9 +113,12 @@ pub(super) fn oldest(accounts: Vec<KeystoreAccount>) -> Option<KeystoreAccount> 
     accounts.into_iter().min_by_key(age)
 }
 
-async fn make(context: &Context, api: &Api<KeystoreAccount>, namespace: &str) -> Result<String, AccountError> {
+async fn make(context: &Context, api: &Api<KeystoreAccount>, namespace: &str) -> Result<KeystoreAccount, AccountError> {
     let name = claim::account_name(namespace);
-    let proposed = (100_000_000_000 + u64::from_be_bytes(*random::bytes()?) % 900_000_000_000).to_string();
+    let proposed = match recovery::former_identity(context, RecordedKind::KeystoreAccount, namespace, "").await? {
+        Some(recorded) => recorded,
+        None => (100_000_000_000 + u64::from_be_bytes(*random::bytes()?) % 900_000_000_000).to_string(),
+    };
     let wanted = KeystoreClaimSpec {
         purpose: ClaimPurpose::AccountNamespace,
         value: proposed.clone(),
@@ -120,15 +133,16 @@ async fn make(context: &Context, api: &Api<KeystoreAccount>, namespace: &str) ->
     let created =
         effect::at(Site::AccountCreate, context.writes(Controller::KeystoreAccount).create(api, &account)).await;
     match created {
-        Ok(_) => tracing::info!(namespace, account = id, "made an account"),
-        Err(error) if error.is_conflict() => {
-            if api.get(&id).await.map_err(AccountError::Read)?.spec.namespace != namespace {
-                return Err(AccountError::Taken { id, claim: name });
-            }
+        Ok(created) => {
+            tracing::info!(namespace, account = id, "made an account");
+            Ok(created)
         }
-        Err(error) => return Err(error.into()),
+        Err(error) if error.is_conflict() => {
+            let present = api.get(&id).await.map_err(AccountError::Read)?;
+            if present.spec.namespace == namespace { Ok(present) } else { Err(AccountError::Taken { id, claim: name }) }
+        }
+        Err(error) => Err(error.into()),
     }
-    Ok(id)
 }
 
 #[cfg(test)]

@@ -19,13 +19,14 @@ use kube::{
         watcher,
     },
 };
-use operator_api::{KmsAlias, KmsKey};
+use operator_api::{KmsAlias, KmsKey, RecordedKind, RecoveryRecord, labels};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     context::Context,
     effect::{self, Site},
     keystore_account::{self, AccountError},
+    recovery::{self, RecoveryError},
     report::{self, Controller, Failure, Retry},
     write::WriteError,
 };
@@ -47,6 +48,9 @@ pub enum AliasError {
     /// See [`WriteError`].
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// See [`RecoveryError`].
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
 }
 
 impl Failure for AliasError {
@@ -55,6 +59,7 @@ impl Failure for AliasError {
             Self::Read(_) => "ApiUnavailable",
             Self::Account(error) => error.reason(),
             Self::Write(error) => error.reason(),
+            Self::Recovery(error) => error.reason(),
         }
     }
 
@@ -96,8 +101,9 @@ async fn reconcile(alias: Arc<KmsAlias>, aliasing: Arc<Aliasing>) -> Result<Acti
 }
 
 async fn work(alias: &KmsAlias, aliasing: &Aliasing) -> Result<Action, AliasError> {
+    let api = Api::<KmsAlias>::namespaced(aliasing.context.client.clone(), &alias.namespace().unwrap_or_default());
     if alias.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
+        return let_go(&aliasing.context, &api, alias).await;
     }
     let (context, namespace) = (&aliasing.context, alias.namespace().unwrap_or_default());
     let account = keystore_account::account_of(context, &namespace).await?;
@@ -111,10 +117,25 @@ async fn work(alias: &KmsAlias, aliasing: &Aliasing) -> Result<Action, AliasErro
         context.settings.partition, context.settings.region, alias.spec.alias_name
     );
     let status = status::of(alias, &plan, arn, Timestamp::now());
+    let writes = context.writes(Controller::KmsAlias);
+    if matches!(plan, plan::Plan::Ready { .. }) {
+        effect::at(Site::Finalizer, writes.add_finalizer(&api, alias, labels::ALIAS_FINALIZER)).await?;
+        let record = RecoveryRecord::of(RecordedKind::KmsAlias, alias);
+        recovery::keep(context, Controller::KmsAlias, Site::AliasRecord, &record).await?;
+    }
     if alias.status.as_ref() != Some(&status) {
-        let api = Api::<KmsAlias>::namespaced(context.client.clone(), &namespace);
-        let writes = context.writes(Controller::KmsAlias);
         effect::at(Site::AliasStatus, writes.apply_status(&api, alias, &status)).await?;
     }
     Ok(Action::requeue(context.settings.resync))
+}
+
+/// An alias may go at any time; only its record must know whether somebody wanted that.
+async fn let_go(context: &Context, api: &Api<KmsAlias>, alias: &KmsAlias) -> Result<Action, AliasError> {
+    if alias.finalizers().iter().any(|finalizer| finalizer == labels::ALIAS_FINALIZER) {
+        let record = RecoveryRecord::of(RecordedKind::KmsAlias, alias);
+        recovery::note_removal(context, Controller::KmsAlias, Site::AliasRecord, &record).await?;
+        let writes = context.writes(Controller::KmsAlias);
+        effect::at(Site::Finalizer, writes.remove_finalizer(api, alias, labels::ALIAS_FINALIZER)).await?;
+    }
+    Ok(Action::await_change())
 }

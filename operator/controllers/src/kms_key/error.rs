@@ -9,6 +9,7 @@ use crate::{
     leader::NotLeader,
     random::NoRandomness,
     read::ReadError,
+    recovery::RecoveryError,
     report::{Failure, Retry},
     write::WriteError,
 };
@@ -34,6 +35,9 @@ pub enum KeyError {
     /// See [`NoRandomness`].
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+    /// See [`RecoveryError`].
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
     /// An HSM did not answer or refused; what became of the command the next look shows (INV-23).
     #[error("failed to {what} on {hsm_id}")]
     Hsm {
@@ -74,6 +78,7 @@ impl Failure for KeyError {
             Self::Fence(FenceError::NotLeader(_)) | Self::NotLeader(_) => "NotLeader",
             Self::Fence(FenceError::Hsm(_)) | Self::Hsm { .. } => "HsmFailed",
             Self::NoRandomness(_) => "NoRandomness",
+            Self::Recovery(error) => error.reason(),
             Self::Stopped(problem) => problem.reason(),
             Self::Waiting => "WaitingForHsms",
             Self::Malformed(_) => "Malformed",

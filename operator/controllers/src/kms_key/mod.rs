@@ -8,6 +8,7 @@ mod ask;
 mod error;
 mod findings;
 mod observe;
+mod record;
 mod status;
 mod switch;
 mod wake;
@@ -128,8 +129,10 @@ async fn create(context: &Context, api: &Api<KmsKey>, key: KmsKey, account: &str
         tracing::debug!(?step, "planned");
         let performed = match step {
             CreationStep::Done => {
+                // The record first: what a status acknowledges comes back from it (D5).
+                let recorded = record::keep(context, &key, &observed).await;
                 let switched = switch::switch(context, &key, &observed).await;
-                return (key, Outcome::settled(observed, switched.err()));
+                return (key, Outcome::settled(observed, recorded.and(switched).err()));
             }
             CreationStep::Wait => return (key, Outcome::waiting(observed)),
             CreationStep::Stop(problem) => return (key, Outcome::stopped(observed, problem)),

@@ -2,7 +2,7 @@
 
 use hsm_client::{KeyId, Session, command::KeyRecord};
 use kube::{Api, ResourceExt};
-use operator_api::{CloudHsmCluster, ConnectionState, CustomKeyStore, KmsKey, labels};
+use operator_api::{CloudHsmCluster, ConnectionState, CustomKeyStore, KmsKey, RecordedKind, labels};
 use operator_domain::{
     cluster::HsmZones,
     connection::precondition,
@@ -19,6 +19,7 @@ use crate::{
     context::Context,
     custom_key_store::{Member, members},
     read::ReadError,
+    recovery,
 };
 
 /// One key, seen from everywhere.
@@ -51,7 +52,10 @@ pub(super) async fn observe(context: &Context, key: &KmsKey, silent: &mut Silent
     let answers = ask(sessions, key, key_id, silent).await;
     let adoption = match key_id {
         Some(_) => Adoption::Unknown,
-        None => ask::adoption(members.len(), answers.iter().map(|answer| answer.record.as_ref())),
+        None => match former(context, key).await? {
+            Some(recorded) => Adoption::Material(recorded),
+            None => ask::adoption(members.len(), answers.iter().map(|answer| answer.record.as_ref())),
+        },
     };
     let answer_of = |member: &Member| {
         let answer = answers.iter().find(|answer| answer.session.identity().hsm_id == member.hsm_id);
@@ -74,6 +78,14 @@ pub(super) async fn observe(context: &Context, key: &KmsKey, silent: &mut Silent
     let ours = |record: &KeyRecord| key_id == Some(record.key_id) && record.namespace == facts.namespace;
     let records = records.into_iter().flatten().filter(ours).collect();
     Ok(Observed { store, facts, sessions, records })
+}
+
+/// The key that the object's name is recorded for: its material may lie in a cluster that the store does not use any more, where no HSM of the
+/// present one knows of it (D2, D5).
+async fn former(context: &Context, key: &KmsKey) -> Result<Option<identifier::KeyId>, KeyError> {
+    let namespace = key.namespace().unwrap_or_default();
+    let recorded = recovery::former_identity(context, RecordedKind::KmsKey, &namespace, &key.name_any()).await?;
+    recorded.map(|id| id.parse().map_err(|_| KeyError::Malformed("the recovery record"))).transpose()
 }
 
 fn intent(intent: &operator_api::kms_key::MaterialIntent) -> Intent {

@@ -28,8 +28,13 @@ fn ready(findings: &Findings, state: ClusterState, active: usize) -> Finding {
 }
 
 fn hsms_ready(findings: &Findings, active: usize) -> Finding {
-    let message = format!("{active} of {} HSMs are active", findings.zones);
     let all = findings.zones > 0 && active >= findings.zones;
+    let next = if all {
+        ""
+    } else {
+        ". Next: see why in status.hsms and with kubectl describe pod; one that is active is enough to use keys, two to create them"
+    };
+    let message = format!("{active} of {} HSMs are active{next}", findings.zones);
     Finding::new("HsmsReady", all, if all { "AllActive" } else { "HsmsMissing" }, message)
 }
 
