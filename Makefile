@@ -8,8 +8,9 @@ CLUSTER := e2e/cluster
 DEMO := e2e/demo
 SCRIPTS := $(shell git ls-files --cached --others --exclude-standard '*.sh' .ci/run 2>/dev/null)
 CHART := charts/keystore-operator
+PLUGIN_DIR ?= $(HOME)/.local/bin
 
-.PHONY: help demo down test test-unit test-integration e2e lint fmt deny generate verify images
+.PHONY: help demo down plugin test test-unit test-integration e2e lint fmt deny generate verify images
 
 help: ## Explain the commands
 	@printf 'keystore-operator: AWS-KMS-compatible keys in an HSM cluster that you control, on Kubernetes.\n\n'
@@ -22,6 +23,11 @@ demo: ## From nothing to `aws kms encrypt` on kind: cluster, images, chart, quic
 
 down: ## Delete every trace: clusters of demo and tests, private Docker daemon, images (the cache of built tools stays)
 	@$(DEMO)/demo.sh down
+
+plugin: ## Install `kubectl keystore` (status, recover) into ~/.local/bin, or into PLUGIN_DIR
+	cargo build --locked --release --package kubectl-keystore
+	install -D target/x86_64-unknown-linux-gnu/release/kubectl-keystore $(PLUGIN_DIR)/kubectl-keystore
+	@echo "installed $(PLUGIN_DIR)/kubectl-keystore; with that folder on the PATH: kubectl keystore --help"
 
 test: lint test-unit test-integration e2e ## Everything that proves the project (about 20 min with the tools cached)
 

@@ -73,6 +73,8 @@ use_aws_cli() {
   aws_cli=$state/bin
   mkdir -p "$aws_cli"
   ln -sf "$installed/aws" "$aws_cli/aws"
+  # Built along with the programs of the images.
+  ln -sf "$root/target/x86_64-unknown-linux-gnu/debug/kubectl-keystore" "$aws_cli/kubectl-keystore"
   write_environment
   # shellcheck source=/dev/null
   . "$state/env"
@@ -121,7 +123,7 @@ finish() {
 
 Try next:
   source target/demo/env
-  kubectl get keystores -n quickstart                     the cluster, the store, the key
+  kubectl keystore status -n quickstart                   the cluster, its HSMs, the store, the key: one tree
   kubectl get pods -n keystore-hsm -o wide                three HSMs on three nodes
   aws sts get-caller-identity
   aws kms describe-key --key-id alias/quickstart
