@@ -18,6 +18,7 @@ pub mod loopback;
 pub mod pods;
 pub mod process;
 pub mod quickstart;
+pub mod recovery;
 pub mod ring;
 pub mod scenario;
 pub mod sdk;

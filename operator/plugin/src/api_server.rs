@@ -1,12 +1,14 @@
 //! The API server as the user's kubeconfig reaches it: lists page by page, creates and patches one object. No retry of writes.
 
 use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use operator_api::{GROUP, RecordedKind, VERSION, labels};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
 use crate::cli::ConnectionOptions;
 
@@ -110,15 +112,13 @@ impl ApiServer {
     ///
     /// # Errors
     /// When it is refused, also because an object of that name has come up meanwhile.
-    pub(crate) async fn create(&self, kind: RecordedKind, manifest: &serde_json::Value) -> Result<()> {
+    pub(crate) async fn create(&self, kind: RecordedKind, manifest: &Value) -> Result<()> {
         let object: DynamicObject = serde_json::from_value(manifest.clone()).context("the manifest is damaged")?;
         let api = self.api(kind, object.namespace().as_deref());
         let refused = || format!("failed to create {kind} {}", object.name_any());
         let name = object.name_any();
         api.create(&post(), &object).await.with_context(refused)?;
-        // Nobody owns the fields of an object that has come back, so that the manifest which is applied next takes them without a conflict.
-        let ownerless = serde_json::json!({ "metadata": { "managedFields": [{}] } });
-        let disowned = api.patch(&name, &PatchParams::default(), &Patch::Merge(ownerless)).await;
+        let disowned = api.patch(&name, &PatchParams::default(), &Patch::Merge(left_to_its_manifest(kind))).await;
         disowned.with_context(|| format!("failed to leave {kind} {name} to its manifest"))?;
         Ok(())
     }
@@ -131,10 +131,10 @@ impl ApiServer {
         &self,
         kind: RecordedKind,
         seen: &crate::recover::live::Object,
-        fields: &serde_json::Map<String, serde_json::Value>,
+        fields: &Map<String, Value>,
     ) -> Result<()> {
         let namespace = (kind != RecordedKind::KeystoreAccount).then_some(seen.namespace.as_str());
-        let body = serde_json::json!({
+        let body = json!({
             "metadata": { "uid": seen.uid, "resourceVersion": seen.resource_version },
             "spec": fields,
         });
@@ -150,6 +150,21 @@ impl ApiServer {
             None => Api::all_with(self.client.clone(), &resource(kind)),
         }
     }
+}
+
+/// The create made this program the owner of every field, and the owner's next server-side apply would meet a conflict. It keeps only what can
+/// never change; the rest belongs to nobody. (An empty list would not do: the API server then invents an owner of everything.)
+fn left_to_its_manifest(kind: RecordedKind) -> Value {
+    let fixed: &[&str] = match kind {
+        RecordedKind::KeystoreAccount => &["namespace"],
+        RecordedKind::KmsAlias => &["aliasName"],
+        RecordedKind::CloudHsmCluster | RecordedKind::CustomKeyStore | RecordedKind::KmsKey => kind.identity_fields(),
+    };
+    let fields: Map<String, Value> = fixed.iter().map(|field| (format!("f:{field}"), json!({}))).collect();
+    json!({ "metadata": { "managedFields": [{
+        "manager": FIELD_MANAGER, "operation": "Update", "apiVersion": format!("{GROUP}/{VERSION}"),
+        "time": Timestamp::now(), "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": fields },
+    }] } })
 }
 
 fn post() -> PostParams {
