@@ -2,7 +2,7 @@
 
 {"service": "kms", "operation": "encrypt", "parameters": {...}}   a call as any application makes it, with the SDK's own retries
 {"raw": {"target": "TrentService.Encrypt", "body": "...", ...}}   one HTTP request, signed by botocore and then bent as asked
-{"loop": {"key": "alias/x", "seconds": 10}}                       Encrypt and Decrypt in turn, every answer compared
+{"loop": {"key": "alias/x", "seconds": 10, "attempts": 5, "timeout": 60}}   Encrypt and Decrypt in turn, every answer compared
 
 Bytes travel as {"$bytes": "<base64>"}. Endpoint, region, credentials and trust come from the usual AWS_* variables, so
 what works here works in an application.
@@ -25,11 +25,14 @@ ENDPOINT = os.environ.get("AWS_ENDPOINT_URL_KMS", "")
 CLIENTS = {}
 
 
-def client(service):
-    if service not in CLIENTS:
-        config = botocore.config.Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "max_attempts": 5})
-        CLIENTS[service] = boto3.client(service, config=config)
-    return CLIENTS[service]
+def client(service, attempts=5, timeout=60):
+    """attempts: tries of one call, the first included. timeout: seconds without a byte before a try is given up."""
+    name = (service, attempts, timeout)
+    if name not in CLIENTS:
+        retries = {"mode": "standard", "total_max_attempts": attempts}
+        config = botocore.config.Config(connect_timeout=min(timeout, 10), read_timeout=timeout, retries=retries)
+        CLIENTS[name] = boto3.client(service, config=config)
+    return CLIENTS[name]
 
 
 def decode(value):
@@ -94,10 +97,11 @@ def raw(request):
 
 def loop(request):
     """Counts what an application would see: answers that are wrong, and calls that fail after the SDK's retries."""
-    kms, key, deadline = client("kms"), request["key"], time.monotonic() + request["seconds"]
-    seen = {"calls": 0, "wrong": 0, "failed": 0, "errors": []}
+    kms = client("kms", request["attempts"], request["timeout"])
+    key, deadline = request["key"], time.monotonic() + request["seconds"]
+    seen = {"calls": 0, "wrong": 0, "failed": 0, "slowest": 0.0, "errors": []}
     number = 0
-    while time.monotonic() < deadline:
+    while (started := time.monotonic()) < deadline:
         number += 1
         plaintext, context = f"message {number}".encode(), {"number": str(number)}
         try:
@@ -109,6 +113,7 @@ def loop(request):
         except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
             seen["failed"] += 1
             seen["errors"] = (seen["errors"] + [str(error)])[-5:]
+        seen["slowest"] = max(seen["slowest"], time.monotonic() - started)
     return seen
 
 

@@ -15,9 +15,10 @@ use operator_api::kms_key::KeyState;
 use crate::application;
 use crate::binaries::{checkout, kubernetes};
 use crate::control_plane::client_of;
-use crate::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, RELEASE, SYSTEM_NAMESPACE, kubectl};
+use crate::installation::{self, GATEWAY_NAMESPACE, HSM_NAMESPACE, RELEASE, SYSTEM_NAMESPACE, kubectl};
 use crate::process::Process;
 use crate::quickstart::{ACCESS_KEY, NAME};
+use crate::repair;
 use crate::scenario::Tenant;
 use crate::sdk::{Caller, Sdk};
 use crate::wait::{Look, until};
@@ -40,6 +41,7 @@ impl Cluster {
         let tenant = Tenant::new(cluster.admin().await?, NAME);
         cluster.kubectl(&["apply", "-f", &checkout().join("deploy/quickstart").display().to_string()])?;
         tenant.cluster_is_active(NAME).await?;
+        repair::store(&cluster, &tenant).await?;
         tenant.store_reaches(NAME, ConnectionState::Connected).await?;
         tenant.key_reaches(NAME, KeyState::Enabled).await?;
         Ok((cluster, tenant))
@@ -53,9 +55,10 @@ impl Cluster {
         let tag =
             |variable: &str| std::env::var(variable).with_context(|| format!("{variable} is not set: run `make e2e`"));
         let values = format!(
-            "image.tag={},hsmImage.tag={},gateway.service.type=NodePort,gateway.service.nodePort=30443",
+            "image.tag={},hsmImage.tag={},gateway.service.type=NodePort,gateway.service.nodePort=30443{}",
             tag("E2E_OPERATOR_TAG")?,
-            tag("E2E_HSM_TAG")?
+            tag("E2E_HSM_TAG")?,
+            std::env::var("E2E_VALUES").map(|more| format!(",{more}")).unwrap_or_default()
         );
         let chart = checkout().join("charts/keystore-operator").display().to_string();
         self.helm(
@@ -100,6 +103,14 @@ impl Cluster {
     /// With its error output when it fails.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         kubectl(&self.kubeconfig, arguments, None)
+    }
+
+    /// Applies manifests.
+    ///
+    /// # Errors
+    /// With the API server's words when it refuses one.
+    pub fn apply(&self, manifests: &str) -> Result<()> {
+        installation::apply(&self.kubeconfig, manifests)
     }
 
     /// The quickstart's access key at the gateway's node port.
@@ -157,23 +168,16 @@ impl Cluster {
         Ok((process, local))
     }
 
-    /// SIGKILL to the hsm-sim process of a pod, from its node. Needs a kind cluster: nodes are containers there.
+    /// The pod that leads the controllers, by their Lease.
     ///
     /// # Errors
-    /// When the node is no container of the Docker daemon, or the process is not found on it.
-    pub fn kill_process(&self, pod: &str) -> Result<()> {
-        let node =
-            self.kubectl(&["get", "pod", pod, "--namespace", HSM_NAMESPACE, "--output=jsonpath={.spec.nodeName}"])?;
-        // Other pods of the node may run hsm-sim too: the environment of the right process names the pod.
-        let script = format!(
-            "for p in /proc/[0-9]*; do if [ \"$(cat $p/comm 2>/dev/null)\" = hsm-sim ] && \
-             grep -qz 'POD_NAME={pod}$' $p/environ 2>/dev/null; then kill -9 ${{p#/proc/}} && exit 0; fi; done; exit 1"
-        );
-        let output = Command::new("docker").args(["exec", &node, "sh", "-c", &script]).output()?;
-        if !output.status.success() {
-            bail!("no hsm-sim of {pod} on node {node}: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(())
+    /// When nobody holds it.
+    pub fn leader(&self) -> Result<String> {
+        let path = "--output=jsonpath={.spec.holderIdentity}";
+        let holder = self.kubectl(&["get", "lease", RELEASE, "--namespace", SYSTEM_NAMESPACE, path])?;
+        // A random part tells a pod's processes apart.
+        let pod = holder.split('_').next().filter(|pod| !pod.is_empty());
+        pod.map(str::to_owned).context("nobody holds the leader's lease")
     }
 
     /// Waits until every replica of the chart's Deployments is ready again.

@@ -4,11 +4,14 @@
 //! tests do, tenants cannot.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use hsm_client::pki::PrivateKeyPem;
-use hsm_client::{ClientIdentity, HsmEndpoint, Session, TrustAnchor};
+use hsm_client::command::CommandCount;
+use hsm_client::pki::{CertificateAuthority, PrivateKeyPem};
+use hsm_client::{ClientIdentity, ClientRole, HsmEndpoint, Session, TrustAnchor};
+use hsm_initialization::custody::SecretName;
+use hsm_initialization::custody::entry::{CUSTOMER_CERTIFICATE, CUSTOMER_KEY};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use operator_api::CloudHsmCluster;
@@ -72,6 +75,21 @@ impl Hsms {
         }
     }
 
+    /// Continues with an owner's certificate, signed with the customer CA's key as the owner of a cluster signs one. Unlike
+    /// the controllers, an owner changes users without the leader's fence (P5).
+    ///
+    /// # Errors
+    /// When the vault does not hold the customer CA.
+    pub async fn become_owner(&mut self, client: &Client) -> Result<()> {
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), VAULT_NAMESPACE);
+        let secret = secrets.get(&SecretName::CustomerAuthority.of(&self.cluster_id)).await?;
+        let key = PrivateKeyPem::parse(Zeroizing::new(entry(&secret, CUSTOMER_KEY)?))?;
+        let authority = CertificateAuthority::load(&entry(&secret, CUSTOMER_CERTIFICATE)?, &key)?;
+        let issued = authority.issue_client(ClientRole::Owner, "owner", SystemTime::now())?;
+        self.identity = ClientIdentity::from_pem(&issued.certificate, &issued.key)?;
+        Ok(())
+    }
+
     /// A session to each HSM, in the order of [`Hsms::endpoints`].
     ///
     /// # Errors
@@ -97,6 +115,16 @@ impl Hsms {
         }
         Ok(sessions)
     }
+}
+
+/// How often an HSM has answered `command` since its process started.
+///
+/// # Errors
+/// When the HSM does not say.
+pub async fn count_of(session: &Session, command: hsm_protocol::Command) -> Result<CommandCount> {
+    let command = command as u32;
+    let counted = session.hsm_info().await?.commands.into_iter().find(|count| count.command == command);
+    Ok(counted.unwrap_or(CommandCount { command, succeeded: 0, refused: 0 }))
 }
 
 fn endpoint(hsm: &operator_api::cloud_hsm_cluster::Hsm) -> Result<HsmEndpoint> {

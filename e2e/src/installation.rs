@@ -234,7 +234,11 @@ fn deployments_of(rendered: &str) -> Result<BTreeMap<String, PodSpec>> {
     Ok(found)
 }
 
-fn apply(kubeconfig: &Path, manifests: &str) -> Result<()> {
+/// Applies manifests with a kubeconfig.
+///
+/// # Errors
+/// With the API server's words when it refuses one.
+pub fn apply(kubeconfig: &Path, manifests: &str) -> Result<()> {
     kubectl(kubeconfig, &["apply", "--server-side", "-f", "-"], Some(manifests)).map(|_| ())
 }
 

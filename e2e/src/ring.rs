@@ -16,3 +16,11 @@ pub fn active_password(secret: &Secret) -> Result<String> {
     let active = ring.active().context("the ring has no active entry")?;
     Ok(active.password.expose().to_owned())
 }
+
+/// Whether a ring's Secret holds a password that no HSM needs to have yet.
+///
+/// # Errors
+/// When the Secret holds no ring.
+pub fn has_intent(secret: &Secret) -> Result<bool> {
+    Ok(Ring::parse(Zeroizing::new(entry(secret, "ring")?).as_bytes())?.intent().is_some())
+}

@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::binaries::{checkout, kubernetes};
@@ -84,6 +85,38 @@ impl Answer {
     }
 }
 
+/// How often and how long the SDK tries one call.
+#[derive(Clone, Copy, Debug)]
+pub struct Retries {
+    /// Tries of one call, the first included.
+    pub attempts: u32,
+    /// Seconds without an answer after which a try is given up.
+    pub timeout_seconds: u32,
+}
+
+impl Retries {
+    /// What the tests use where nothing but a pod is lost.
+    pub const USUAL: Self = Self { attempts: 5, timeout_seconds: 60 };
+    /// For a lost node. Until Kubernetes notices, which takes it 40 to 50 s, half of all new connections go to the
+    /// gateway there and are answered by nobody, not even with a refusal.
+    pub const PATIENT: Self = Self { attempts: 10, timeout_seconds: 10 };
+}
+
+/// What an application saw in a while.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Seen {
+    /// Calls that were answered.
+    pub calls: u64,
+    /// Answers that were not the plaintext that was encrypted.
+    pub wrong: u64,
+    /// Calls that failed after the SDK's retries.
+    pub failed: u64,
+    /// Seconds that the slowest pair of Encrypt and Decrypt took, retries included.
+    pub slowest: f64,
+    /// The last messages of failed calls.
+    pub errors: Vec<String>,
+}
+
 /// A running boto3.
 #[derive(Debug)]
 pub struct Sdk {
@@ -140,12 +173,15 @@ impl Sdk {
         self.exchange(&json!({ "raw": request }))
     }
 
-    /// Encrypt and Decrypt in turn for some seconds; returns calls, wrong, failed, errors.
+    /// Encrypt and Decrypt in turn for some seconds.
     ///
     /// # Errors
     /// When the pipe breaks.
-    pub fn traffic(&mut self, key: &str, seconds: u32) -> Result<Value> {
-        self.exchange(&json!({ "loop": { "key": key, "seconds": seconds } }))
+    pub fn traffic(&mut self, key: &str, seconds: u32, retries: Retries) -> Result<Seen> {
+        let settings = json!({
+            "key": key, "seconds": seconds, "attempts": retries.attempts, "timeout": retries.timeout_seconds
+        });
+        serde_json::from_value(self.exchange(&json!({ "loop": settings }))?).context("failed to read what was counted")
     }
 
     fn exchange(&mut self, request: &Value) -> Result<Value> {

@@ -1,17 +1,18 @@
-//! The main job on a real cluster: Helm install, three zones, stock AWS clients, faults, uninstall and reinstall.
+//! The main job on a real cluster: Helm install, three zones, stock AWS clients, a lost pod, uninstall and reinstall.
 //!
 //! Run by `make e2e`, one test at a time: they share one cluster and one set of HSMs.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use e2e::cluster::Cluster;
-use e2e::hsm::Hsms;
+use e2e::forward::reach;
+use e2e::hsm::count_of;
 use e2e::installation::HSM_NAMESPACE;
+use e2e::load::Load;
 use e2e::quickstart::{ALIAS, NAME};
-use e2e::scenario::{PATIENCE, eventually_ok};
-use e2e::sdk::{bytes, bytes_of, cli};
+use e2e::scenario::{PATIENCE, eventually_ok, password_secret};
+use e2e::sdk::{Retries, bytes, bytes_of, cli};
 use e2e::wait::{Look, until};
 use operator_api::kms_key::KeyState;
 use operator_api::{ConnectionErrorCode, ConnectionState};
@@ -104,16 +105,8 @@ async fn every_hsm_holds_the_key_and_their_counters_rise_by_exactly_the_requests
     let (cluster, tenant) = Cluster::ready().await?;
     let seen = tenant.cluster_is_active(NAME).await?;
     let key = tenant.keys().get(NAME).await?;
-    let mut hsms = Hsms::of(&cluster.admin().await?, &seen).await?;
-    let (mut forwards, mut addresses) = (Vec::new(), Vec::new());
-    for hsm in &seen.status.context("no status")?.hsms {
-        let pod = hsm.pod_name.clone();
-        let (process, port) = cluster.forward(&pod, 2223).await?;
-        forwards.push(process);
-        addresses.push(([127, 0, 0, 1], port).into());
-    }
-    hsms.at(&addresses);
-    let sessions = hsms.officer_sessions().await?;
+    let reached = reach(&cluster, &seen).await?;
+    let sessions = reached.hsms.officer_sessions().await?;
     let id = uuid::Uuid::parse_str(key.spec.key_id.as_deref().context("no key id")?)?;
     let expected = key.spec.material_fingerprint.context("no fingerprint")?;
     let mut identities = BTreeSet::new();
@@ -128,13 +121,9 @@ async fn every_hsm_holds_the_key_and_their_counters_rise_by_exactly_the_requests
     let counted = async || -> Result<u64> {
         let mut sum = 0;
         for session in &sessions {
-            let commands = session.hsm_info().await?.commands;
-            let wanted = [hsm_protocol::Command::Encrypt as u32, hsm_protocol::Command::Decrypt as u32];
-            sum += commands
-                .iter()
-                .filter(|count| wanted.contains(&count.command))
-                .map(|count| count.succeeded)
-                .sum::<u64>();
+            for command in [hsm_protocol::Command::Encrypt, hsm_protocol::Command::Decrypt] {
+                sum += count_of(session, command).await?.succeeded;
+            }
         }
         Ok(sum)
     };
@@ -150,32 +139,14 @@ async fn every_hsm_holds_the_key_and_their_counters_rise_by_exactly_the_requests
 
 /// INV-18, D12: an application with the SDK's own retries notices nothing of one lost pod.
 #[tokio::test]
-async fn a_deleted_pod_and_a_killed_process_cost_an_application_nothing() -> Result<()> {
+async fn a_deleted_hsm_pod_costs_an_application_nothing() -> Result<()> {
     let (cluster, tenant) = Cluster::ready().await?;
-    let caller = cluster.caller().await?;
     let pods = cluster.hsm_pods()?;
-    let traffic = |seconds: u32| {
-        let caller = caller.clone();
-        std::thread::spawn(move || e2e::sdk::Sdk::start(&caller)?.traffic(ALIAS, seconds))
-    };
-    let mut seen = BTreeMap::new();
-    for (number, pod) in pods.iter().enumerate() {
-        let running = traffic(20);
-        tokio::time::sleep(Duration::from_secs(4)).await;
-        if number == 0 {
-            cluster.kubectl(&["delete", "pod", pod, "--namespace", HSM_NAMESPACE, "--wait=false"])?;
-        } else {
-            cluster.kill_process(pod)?;
-        }
-        let result = running.join().map_err(|_| anyhow::anyhow!("the traffic broke"))??;
-        seen.insert(pod.clone(), result);
-        tenant.cluster_is_active(NAME).await?;
-    }
-    for (pod, result) in &seen {
-        assert_eq!((&result["wrong"], &result["failed"]), (&json!(0), &json!(0)), "{pod}: {result}");
-        assert!(result["calls"].as_u64().unwrap_or_default() > 100, "too little traffic to mean anything: {result}");
-    }
-    println!("traffic while pods were lost: {seen:?}");
+    let load = Load::start(&cluster.caller().await?, 1, Retries::USUAL).await?;
+    cluster.kubectl(&["delete", "pod", &pods[0], "--namespace", HSM_NAMESPACE])?;
+    tenant.cluster_is_active(NAME).await?;
+    load.goes_on(50).await?;
+    println!("while a pod was deleted: {:?}", load.end_unharmed(100)?);
     Ok(())
 }
 
@@ -201,18 +172,7 @@ async fn disconnect_makes_the_key_unavailable_and_reconnect_heals() -> Result<()
 async fn a_wrong_password_shows_in_kubectl_get_with_its_code() -> Result<()> {
     let (cluster, tenant) = Cluster::ready().await?;
     tenant.disconnect(NAME).await?;
-    let wrong = [
-        "create",
-        "secret",
-        "generic",
-        "wrong-password",
-        "--namespace",
-        NAME,
-        "--from-literal=password=wrong0password",
-    ];
-    let _left_by_an_earlier_run = cluster.kubectl(&["delete", "secret", "wrong-password", "--namespace", NAME]);
-    cluster.kubectl(&wrong)?;
-    allow_reading(&cluster, "wrong-password")?;
+    cluster.apply(&password_secret(NAME, "wrong-password", "wrong0password"))?;
     let reference = json!({ "spec": { "keyStorePasswordSecretRef": { "name": "wrong-password", "key": "password" } } });
     tenant.patch_store(NAME, reference).await?;
     tenant.want_connection(NAME, "CONNECTED").await?;
@@ -224,22 +184,6 @@ async fn a_wrong_password_shows_in_kubectl_get_with_its_code() -> Result<()> {
     tenant.patch_store(NAME, json!({ "spec": { "keyStorePasswordSecretRef": null } })).await?;
     tenant.disconnect(NAME).await?;
     tenant.connect(NAME).await
-}
-
-/// The tenant's consent for one more Secret (D10).
-fn allow_reading(cluster: &Cluster, secret: &str) -> Result<()> {
-    let role = format!("read-{secret}");
-    let resource = format!("--resource-name={secret}");
-    for arguments in [
-        vec!["create", "role", &role, "--verb=get", "--resource=secrets", &resource],
-        vec!["create", "rolebinding", &role, "--role", &role, "--serviceaccount=keystore-system:keystore-operator"],
-    ] {
-        let answer = cluster.kubectl(&[arguments.as_slice(), &["--namespace", NAME]].concat());
-        if let Err(error) = answer {
-            anyhow::ensure!(error.to_string().contains("already exists"), "{error}");
-        }
-    }
-    Ok(())
 }
 
 /// INV-12: a release is not what holds the keys.
