@@ -119,8 +119,8 @@ up() {
   local name=$1 state=$clusters/$1
   [[ $name =~ ^[a-z0-9][a-z0-9-]{0,30}$ ]] || fail "\"$name\" is no name for a cluster: lower-case letters, digits, dashes"
   mkdir -p "$clusters"
-  if use_docker_of "$name" && exists "$name"; then
-    if [ -e "$state/complete" ]; then reuse "$name"; else
+  if use_docker_of "$name" && [ -n "$(nodes_of "$name")" ]; then
+    if [ -e "$state/complete" ] && exists "$name"; then reuse "$name"; else
       say "cluster $name was left half made; starting again"
       delete "$name"
       create "$name"
@@ -263,7 +263,7 @@ status() {
   done
 }
 
-[ -z "${CLUSTER-}" ] || [ "$CLUSTER" = kind ] || fail "CLUSTER=$CLUSTER: this script makes kind clusters only. The tests take any cluster: set KUBECONFIG and put the images where its nodes find them."
+[ -z "${CLUSTER-}" ] || [ "$CLUSTER" = kind ] || fail "CLUSTER=$CLUSTER: this script makes clusters of kind. With CLUSTER=existing, \"make demo\" and \"make e2e\" use the cluster of your kubeconfig instead (existing.sh)."
 case "${1-} $#" in
 "up 2") locked cluster up "$2"; echo "$clusters/$2/kubeconfig" ;;
 "down 2") if [ "$2" = --all ]; then locked cluster down_all; else locked cluster down "$2"; fi ;;

@@ -9,7 +9,7 @@
 #
 # Everything it owns can be told from what others own: data under $KEYSTORE_CACHE/run/docker, addresses in 10.213.0.0/16,
 # control groups under /keystore-docker-*. "up" writes down the state that a Docker daemon or a kubelet changes (forwarding, iptables
-# chains, kernel settings), once, and "down" restores it.
+# chains, kernel settings), once, and "down" restores it, but not under the feet of another daemon that was started since.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=common.sh
@@ -58,12 +58,17 @@ up() {
 
 # Two daemons in one network namespace would empty each other's iptables chains.
 refuse_second_daemon() {
-  local exe pid
+  local pid; pid=$(other_daemons)
+  [ -z "$pid" ] || fail "another dockerd runs (pid ${pid//$'\n'/, }). Use it by setting DOCKER_HOST, or stop it first."
+}
+# other_daemons: process ids of every dockerd of this network namespace that is not ours
+other_daemons() {
+  local exe pid ours
+  ours=$(daemon) || ours=
   for exe in $(daemons_of_docker); do
-    [[ $(readlink "$exe" 2>/dev/null) == */dockerd* ]] || continue
     pid=${exe//[!0-9]/}
-    [ "$(readlink "/proc/$pid/ns/net")" != "$(readlink /proc/self/ns/net)" ] ||
-      fail "another dockerd runs (pid $pid): $(tr '\0' ' ' <"/proc/$pid/cmdline"). Use it by setting DOCKER_HOST, or stop it first."
+    if [ "$pid" != "$ours" ] && [[ $(readlink "$exe" 2>/dev/null) == */dockerd* ]] &&
+      [ "$(readlink "/proc/$pid/ns/net")" = "$(readlink /proc/self/ns/net)" ]; then echo "$pid"; fi
   done
 }
 
@@ -144,15 +149,23 @@ down() {
 # clean_up: works from any state: running, killed, half started, machine restarted.
 clean_up() {
   [ -e "$state" ] || return 0
-  stop_daemon
-  kill_leftovers
-  remove_mounts
-  remove_network
-  remove_cgroups
-  restore_settings
-  remove_droppings
+  # Started since ours was, as "up" refuses to run beside one.
+  shared=$(other_daemons)
+  [ -z "$shared" ] || say "another dockerd was started since (pid ${shared//$'\n'/, }): its chains, folders and settings stay as they are"
+  # Processes, mounts, interfaces, rules and settings went with the old kernel; what is there now is somebody else's.
+  if ! restarted; then
+    stop_daemon
+    kill_leftovers
+    remove_mounts
+    remove_network
+    remove_cgroups
+    if [ -z "$shared" ]; then restore_settings; fi
+  fi
+  if [ -z "$shared" ]; then remove_droppings; fi
   rm -rf "$state"
 }
+# Whether the machine was restarted since the state was written down.
+restarted() { [ -e "$before/boot" ] && [ "$(cat "$before/boot")" != "$(cat /proc/sys/kernel/random/boot_id)" ]; }
 
 stop_daemon() {
   local pid try
@@ -211,7 +224,9 @@ remove_mounts() {
 
 # Bridges are ours by their address, rules by not having been there before and naming Docker's chains, our addresses or our bridges.
 remove_network() {
-  local bridge own="DOCKER|${address_prefix//./\\.}"
+  local bridge own="${address_prefix//./\\.}"
+  # Where another daemon works, a rule that names Docker's chains may be its.
+  [ -n "$shared" ] || own+="|DOCKER"
   for bridge in $(ip -o -4 addr show | awk -v prefix=" $address_prefix" 'index($0, prefix) && $2 ~ /^br-/ { print $2 }'); do
     ip link del "$bridge"
     own+="|$bridge"
@@ -220,8 +235,7 @@ remove_network() {
   local table
   for table in filter nat; do
     remove_rules $table "$own"
-    remove_chains $table
-    restore_table $table
+    [ -n "$shared" ] || { remove_chains $table; restore_table $table; }
   done
 }
 remove_rules() {
@@ -256,9 +270,9 @@ remove_cgroups() {
   done
 }
 
-# Values written down before a restart of the machine say nothing about it now.
+# Nothing was changed unless the writing down was finished, with the boot's number at last.
 restore_settings() {
-  [ "$(cat "$before/boot" 2>/dev/null)" = "$(cat /proc/sys/kernel/random/boot_id)" ] || return 0
+  [ -e "$before/boot" ] || return 0
   local each
   for each in "${settings[@]}"; do
     [ ! -e "$before/${each//\//.}" ] || cat "$before/${each//\//.}" >"/proc/sys/$each" 2>/dev/null || true
