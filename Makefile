@@ -10,7 +10,7 @@ SCRIPTS := $(shell git ls-files --cached --others --exclude-standard '*.sh' .ci/
 CHART := charts/keystore-operator
 PLUGIN_DIR ?= $(HOME)/.local/bin
 
-.PHONY: help demo down plugin test test-unit test-integration e2e lint fmt deny generate verify images
+.PHONY: help demo down plugin test test-unit test-integration test-machine e2e lint fmt deny generate verify images
 
 help: ## Explain the commands
 	@printf 'keystore-operator: AWS-KMS-compatible keys in an HSM cluster that you control, on Kubernetes.\n\n'
@@ -40,8 +40,11 @@ test-integration: ## Tests against a real kube-apiserver and etcd, with our prog
 	cargo build --locked --workspace --all-targets
 	tools=$$($(CLUSTER)/binaries.sh all) && aws=$$($(DEMO)/aws-cli.sh) && export KEYSTORE_BIN=$$tools:$$aws && cargo test --locked --workspace --test 'integration_*'
 
-e2e: ## Tests on kind with the chart installed; with E2E_KUBECONFIG set, on that cluster
-	export BUILD_TARGETS=--all-targets && settings=$$($(DEMO)/test-cluster.sh) && eval "$$settings" && cargo test --locked --workspace --test 'e2e_*' -- --test-threads=1 --nocapture
+e2e: ## Tests on kind with the chart installed; with CLUSTER=existing on the cluster of your kubeconfig, without those that break nodes
+	export BUILD_TARGETS=--all-targets && settings=$$($(DEMO)/test-cluster.sh) && eval "$$settings" && cargo test --locked --workspace $$E2E_TESTS -- --test-threads=1 --nocapture
+
+test-machine: ## What "up" heals after unclean ends, and that "down" leaves the machine as it was (root, 5 min, no part of "test")
+	$(CLUSTER)/unclean.sh
 
 lint: ## Formatting, clippy, shellcheck, Helm lint, generated files, banned crates, no skipped tests
 	cargo fmt --all --check

@@ -4,6 +4,7 @@
 #   binaries.sh kubernetes   kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy, kubeadm, kubectl, etcd
 #   binaries.sh kind | helm | coredns | local-path-provisioner
 #   binaries.sh all          everything above, as links in one folder
+#   binaries.sh crane        pushes images to a registry without Docker (for CLUSTER=existing only)
 #   binaries.sh folder NAME  only print where NAME of these versions is or would be
 #
 # The last line of stdout is the folder that holds the programs; progress goes to stderr. What the cache has is not built again.
@@ -19,6 +20,7 @@ kind=sigs.k8s.io/kind@v0.32.0
 helm=helm.sh/helm/v3/cmd/helm@v3.19.5
 coredns=github.com/coredns/coredns@v1.12.4
 local_path_provisioner=github.com/rancher/local-path-provisioner@v0.0.30
+crane=github.com/google/go-containerregistry/cmd/crane@v0.21.9
 components=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubeadm kubectl etcd)
 kubernetes_version=$(sed -n 's/^\tk8s.io\/kubernetes \(v.*\)/\1/p' "$here/kubernetes/go.mod")
 
@@ -32,6 +34,7 @@ folder_of() { # folder_of NAME: where NAME of these versions lives, built or not
   helm) echo "$cache/bin/helm-$(key "$helm")" ;;
   coredns) echo "$cache/bin/coredns-$(key "$coredns")" ;;
   local-path-provisioner) echo "$cache/bin/local-path-provisioner-$(key "$local_path_provisioner")" ;;
+  crane) echo "$cache/bin/crane-$(key "$crane")" ;;
   all) echo "$cache/bin/all-$(key "$(for each in "${parts[@]}"; do basename "$(folder_of "$each")"; done)")" ;;
   esac
 }
@@ -50,6 +53,7 @@ make_kind() { GOBIN=$1 build install -ldflags "-s -w" $kind; }
 make_helm() { GOBIN=$1 build install -ldflags "-s -w -X helm.sh/helm/v3/internal/version.version=${helm#*@}" $helm; }
 make_coredns() { GOBIN=$1 build install -ldflags "-s -w" $coredns; }
 make_local-path-provisioner() { GOBIN=$1 build install -ldflags "-s -w" $local_path_provisioner; }
+make_crane() { GOBIN=$1 build install -ldflags "-s -w" $crane; }
 # provide NAME: the folder appears under its final name only when it is complete, so an interrupted build leaves nothing that looks built.
 provide() {
   local name=$1 final temporary log started=$EPOCHSECONDS
@@ -95,7 +99,7 @@ need_go() {
 }
 
 case ${1-} in
-kubernetes | kind | helm | coredns | local-path-provisioner)
+kubernetes | kind | helm | coredns | local-path-provisioner | crane)
   [ -d "$(folder_of "$1")" ] || locked binaries provide "$1"
   folder_of "$1"
   ;;

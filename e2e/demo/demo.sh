@@ -5,6 +5,8 @@
 #   demo.sh down     delete the clusters of demo and tests, the private Docker daemon, images and files; the cache of built tools stays
 #
 # The result is target/demo/env, to be sourced. Nothing outside of target/, the cache and the cluster is changed.
+# CLUSTER=existing takes the cluster of your kubeconfig instead of making one: no kind, no Docker. Its nodes pull the images from a
+# registry, IMAGE_PREFIX=registry.example.org/team, to which they are pushed. "down" then uninstalls the release and keeps the keys.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -15,6 +17,11 @@ cluster_sh=$here/../cluster/cluster.sh
 demo_cluster=${DEMO_CLUSTER:-keystore-demo}
 state=$root/target/demo
 namespace=quickstart
+case ${CLUSTER-} in
+'' | kind) existing= ;;
+existing) existing=yes ;;
+*) fail "CLUSTER is \"$CLUSTER\"; it may be kind, existing or unset" ;;
+esac
 
 up() {
   say "looking at this machine"
@@ -29,27 +36,40 @@ up() {
 }
 
 make_cluster() {
-  say "1/6 cluster: kind with one control plane and workers in three zones (first time: about 12 minutes of building)"
-  KUBECONFIG=$("$cluster_sh" up "$demo_cluster")
-  tools=$("$here/../cluster/binaries.sh" all)
-  export KUBECONFIG PATH=$tools:$PATH
+  local file
+  if [ -n "$existing" ]; then
+    say "1/6 cluster: the one of your kubeconfig"
+    [ -n "${IMAGE_PREFIX-}" ] || fail "the nodes of an existing cluster must find the images: set IMAGE_PREFIX to a registry and a path that they pull from and you may push to, such as registry.example.org/team"
+    file=$("$here/../cluster/existing.sh" kubeconfig)
+    endpoint=$("$here/../cluster/existing.sh" endpoint)
+    tools=$("$here/../cluster/existing.sh" tools)
+    values=,$("$here/values.sh" "$endpoint")
+  else
+    say "1/6 cluster: kind with one control plane and workers in three zones (first time: about 12 minutes of building)"
+    file=$("$cluster_sh" up "$demo_cluster")
+    endpoint=https://localhost:$("$cluster_sh" port "$demo_cluster" 30443)
+    tools=$("$here/../cluster/binaries.sh" all)
+    values=
+  fi
+  export KUBECONFIG=$file PATH=$tools:$PATH
 }
 
 make_images() {
-  say "2/6 images: compiling keystore-operator and hsm-sim, loading what the nodes lack"
-  local line
+  local line deliver=(load "$demo_cluster")
+  if [ -n "$existing" ]; then deliver=(push "$IMAGE_PREFIX"); fi
+  say "2/6 images: compiling keystore-operator and hsm-sim, then ${deliver[*]}"
   while read -r line; do
     # shellcheck disable=SC2086  # NAME TAG FILE
     set -- $line
     case $1 in keystore-operator) operator_tag=$2 ;; hsm-sim) hsm_tag=$2 ;; esac
-  done < <("$here/images.sh" load "$demo_cluster")
-  if [ -z "${operator_tag-}" ] || [ -z "${hsm_tag-}" ]; then fail "the images could not be built"; fi
+  done < <("$here/images.sh" "${deliver[@]}")
+  if [ -z "${operator_tag-}" ] || [ -z "${hsm_tag-}" ]; then fail "the images could not be built or delivered"; fi
 }
 
 install_chart() {
   say "3/6 helm upgrade --install keystore-operator charts/keystore-operator, waiting until it is ready"
   helm upgrade --install keystore-operator "$root/charts/keystore-operator" --namespace default --history-max 3 --wait --timeout 5m \
-    --set "image.tag=$operator_tag,hsmImage.tag=$hsm_tag,gateway.service.type=NodePort,gateway.service.nodePort=30443" >"$state/helm.log" 2>&1 ||
+    --set "image.tag=$operator_tag,hsmImage.tag=$hsm_tag,gateway.service.type=NodePort,gateway.service.nodePort=30443$values" >"$state/helm.log" 2>&1 ||
     { cat "$state/helm.log" >&2; explain; fail "the chart did not become ready within 5 minutes"; }
 }
 
@@ -91,9 +111,7 @@ run() { printf '         $ %s\n' "$*" >&2; "$@"; }
 
 # The secret is written to one file that only its owner can read, and appears in no argument.
 write_environment() {
-  local port access secret url
-  port=$("$cluster_sh" port "$demo_cluster" 30443)
-  url=https://localhost:$port
+  local access secret
   kubectl get secret -n keystore-gateway gateway-serving -o jsonpath='{.data.ca\.crt}' | base64 -d >"$state/ca.crt"
   access=$(kubectl get secret -n $namespace app-credentials -o jsonpath='{.data.AWS_ACCESS_KEY_ID}' | base64 -d)
   secret=$(kubectl get secret -n $namespace app-credentials -o jsonpath='{.data.AWS_SECRET_ACCESS_KEY}' | base64 -d)
@@ -104,9 +122,9 @@ write_environment() {
 # Made by \`make demo\`; source it in a shell:  source target/demo/env
 export KUBECONFIG='$KUBECONFIG'
 export PATH='$aws_cli:$tools':"\$PATH"
-export AWS_ENDPOINT_URL_KMS='$url'
-export AWS_ENDPOINT_URL_CLOUDHSM_V2='$url'
-export AWS_ENDPOINT_URL_STS='$url'
+export AWS_ENDPOINT_URL_KMS='$endpoint'
+export AWS_ENDPOINT_URL_CLOUDHSM_V2='$endpoint'
+export AWS_ENDPOINT_URL_STS='$endpoint'
 export AWS_CA_BUNDLE='$state/ca.crt'
 export AWS_REGION='local-1' AWS_DEFAULT_REGION='local-1'
 export AWS_ACCESS_KEY_ID='$access'
@@ -119,7 +137,7 @@ END
 
 finish() {
   say "6/6 done; target/demo/env is written"
-  cat >&2 <<'END'
+  cat >&2 <<END
 
 Try next:
   source target/demo/env
@@ -130,7 +148,7 @@ Try next:
   aws kms generate-data-key --key-id alias/quickstart --key-spec AES_256
   kubectl delete pod -n keystore-hsm -l app.kubernetes.io/name=hsm-sim --wait=false     and encrypt all the same, once one is back
   kubectl delete kmskey -n quickstart quickstart          refused: it has key material
-The cluster stays until you run: make down
+The cluster stays until you run: ${existing:+CLUSTER=existing }make down
 END
 }
 
@@ -143,9 +161,19 @@ explain() {
 }
 
 down() {
+  if [ -n "$existing" ]; then leave_existing; return; fi
   "$cluster_sh" down --all
   rm -rf "$state" "$root/target/images"
   say "nothing is left but the cache of built tools in $cache; delete it for a cold start"
+}
+
+# Somebody's cluster may hold keys that somebody uses: those stay.
+leave_existing() {
+  local file
+  file=$("$here/../cluster/existing.sh" kubeconfig)
+  "$("$here/../cluster/existing.sh" tools)/helm" --kubeconfig "$file" uninstall keystore-operator --namespace default --ignore-not-found --wait >&2
+  rm -rf "$state"
+  say "uninstalled; HSM pods, volumes, keys and definitions stay. docs/protection.md says how to remove them for good"
 }
 
 case "${1-} $#" in

@@ -3,6 +3,9 @@
 #
 #   images.sh build          compile (dev profile, static), write target/images/*.tar; prints one line per image: NAME TAG FILE
 #   images.sh load CLUSTER   the same, and load what a node of that cluster lacks; prints the same lines
+#   images.sh push PREFIX    the same, and push them as PREFIX/NAME:TAG without Docker (for CLUSTER=existing); prints the same lines.
+#                            PREFIX is a registry and a path, such as registry.example.org/team. Credentials are those of `docker login`
+#                            or `crane auth login`.
 #
 # A tag is the hash of the program inside, so an unchanged program is neither loaded again nor restarted by Helm.
 set -euo pipefail
@@ -62,9 +65,21 @@ load() {
   echo "$lines"
 }
 
+push() {
+  local crane lines name tag file
+  crane=$("$here/../cluster/binaries.sh" crane)/crane
+  lines=$(build)
+  while read -r name tag file; do
+    say "pushing $1/$name:$tag"
+    "$crane" push "$file" "$1/$name:$tag" >/dev/null || fail "$1/$name:$tag could not be pushed; is $1 a registry and a path that you may write to?"
+  done <<<"$lines"
+  echo "$lines"
+}
+
 case "${1-} $#" in
 "build 1") build ;;
 "load 2") load "$2" ;;
+"push 2") push "$2" ;;
 -h* | --help*) usage ;;
 *) usage >&2; exit 2 ;;
 esac
