@@ -1,7 +1,7 @@
 //! Anti-entropy carries attributes too: the higher version wins, whoever has it (P7).
 
 use crate::harness::Cluster;
-use crate::keys::{kmsusers, make_everywhere};
+use crate::harness::keys::{kmsusers, make_everywhere};
 use hsm_client::{HsmError, ReturnCode};
 use std::time::{Duration, Instant};
 

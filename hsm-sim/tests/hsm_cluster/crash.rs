@@ -1,7 +1,7 @@
 //! kill -9 during creates and encrypts: nothing that was acknowledged is lost (INV-01, INV-03, INV-18).
 
 use crate::harness::Cluster;
-use crate::keys::new_key;
+use crate::harness::keys::new_key;
 use hsm_client::{HsmError, KMS_USER, KeyId, Session};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! Many requests at once: wrong logins against one counter, delegated operations against a disconnect.
 
 use crate::harness::Cluster;
-use crate::keys::new_key;
+use crate::harness::keys::new_key;
 use futures::future::join_all;
 use hsm_client::{ClientRole, HsmError, KMS_USER, ReturnCode, Session};
 use std::time::{Duration, Instant};

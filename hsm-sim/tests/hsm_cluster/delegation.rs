@@ -2,23 +2,11 @@
 
 use crate::harness::Cluster;
 use crate::harness::cluster::DIAL;
-use crate::keys::{kmsusers, make_everywhere};
+use crate::harness::keys::{STORE, connected};
 use hsm_client::pki::ClientRole;
-use hsm_client::{ClientIdentity, HsmError, KeyId, Pool, PoolError, ReturnCode, Session};
+use hsm_client::{ClientIdentity, HsmError, Pool, PoolError, ReturnCode, Session};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-const STORE: &str = "cks-1234567890abcdef0";
-
-/// Registers `gateway` as a delegate of generation 1 on every HSM and makes one key.
-async fn connected(cluster: &Cluster, gateway: &ClientIdentity) -> KeyId {
-    let sessions = kmsusers(cluster).await;
-    for session in &sessions {
-        let fence = cluster.fence(session).await;
-        session.register_delegates(STORE, 1, &[gateway.public_key_fingerprint()], fence).await.expect("registers");
-    }
-    make_everywhere(cluster, &sessions).await
-}
 
 async fn pool(cluster: &Cluster, gateway: Arc<ClientIdentity>) -> Pool {
     let pool = Pool::new(gateway, cluster.anchor(), STORE, 1, cluster.endpoints().await, "local-1b");

@@ -1,7 +1,7 @@
 //! Joining under kill -9, and what a blank volume beside its cluster must not do (P7, INV-08).
 
 use crate::harness::Cluster;
-use crate::keys::new_key;
+use crate::harness::keys::new_key;
 use hsm_client::KMS_USER;
 use hsm_client::command::KeySearch;
 use hsm_initialization::{Step, next_step};

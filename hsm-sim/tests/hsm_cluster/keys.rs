@@ -1,45 +1,9 @@
 //! Keys: made once, copied under the masking key, proven by fingerprint, used on every HSM (P2, D8, D9).
 
 use crate::harness::Cluster;
+use crate::harness::keys::{kmsusers, make_everywhere, new_key};
 use hsm_client::command::{KeySearch, NewKey};
-use hsm_client::{HsmError, KeyId, ReturnCode, Session};
-
-/// A key that nobody has made yet.
-pub(crate) fn new_key(fence: u64) -> NewKey {
-    let mut id = [0; 16];
-    aws_lc_rs::rand::fill(&mut id).expect("randomness");
-    let key_id = KeyId(id);
-    NewKey {
-        key_id,
-        op_id: id,
-        label: format!("arn:aws:kms:local-1:111122223333:key/{key_id}"),
-        namespace: "team-a".into(),
-        name: format!("key-{key_id}"),
-        object_uid: format!("uid-{key_id}"),
-        fence,
-    }
-}
-
-/// Makes a key on the first session, copies it to the others, and reads it back from each (P2, steps 3 to 5).
-pub(crate) async fn make_everywhere(cluster: &Cluster, sessions: &[Session]) -> KeyId {
-    let key = new_key(cluster.fence(&sessions[0]).await);
-    let made = sessions[0].generate_key(&key).await.expect("generates");
-    let masked = sessions[0].extract_masked_key(key.key_id).await.expect("extracts");
-    for session in &sessions[1..] {
-        let fence = cluster.fence(session).await;
-        let inserted = session.insert_masked_key(&masked, fence).await.expect("inserts");
-        assert_eq!(inserted.fingerprint, made.fingerprint);
-    }
-    for session in sessions {
-        let record = session.read_key(key.key_id).await.expect("is there");
-        assert_eq!(record.fingerprint, made.fingerprint);
-    }
-    key.key_id
-}
-
-pub(crate) async fn kmsusers(cluster: &Cluster) -> Vec<Session> {
-    vec![cluster.kmsuser(0).await, cluster.kmsuser(1).await, cluster.kmsuser(2).await]
-}
+use hsm_client::{HsmError, ReturnCode};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_hsm_encrypts_every_other_one_decrypts() {

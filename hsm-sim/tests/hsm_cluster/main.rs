@@ -4,7 +4,7 @@ mod attributes;
 mod crash;
 mod crowd;
 mod delegation;
-mod harness;
+use hsm_test_cluster as harness;
 mod initialization;
 mod join;
 mod keys;

@@ -1,7 +1,7 @@
 //! Members that lose everything or miss something are refilled by their peers (INV-03, INV-04, INV-07, P7).
 
 use crate::harness::Cluster;
-use crate::keys::{kmsusers, make_everywhere, new_key};
+use crate::harness::keys::{kmsusers, make_everywhere, new_key};
 use hsm_initialization::Step;
 
 #[tokio::test(flavor = "multi_thread")]

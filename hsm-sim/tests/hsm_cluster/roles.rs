@@ -2,7 +2,7 @@
 
 use crate::harness::Cluster;
 use crate::harness::cluster::DIAL;
-use crate::keys::new_key;
+use crate::harness::keys::new_key;
 use hsm_client::command::{KeySearch, NewUser, UserType};
 use hsm_client::pki::{CertificateAuthority, ClientRole};
 use hsm_client::{ClientIdentity, ConnectError, HsmError, KMS_USER, ReturnCode, Session};

@@ -1,7 +1,7 @@
 //! Who is logged in, and what that keeps others from (D12, HSM-46); what is counted.
 
 use crate::harness::Cluster;
-use crate::keys::new_key;
+use crate::harness::keys::new_key;
 use hsm_client::command::PasswordChange;
 use hsm_client::{ClientRole, HsmError, KMS_USER, OFFICER, ReturnCode, Session};
 use std::time::{Duration, Instant};

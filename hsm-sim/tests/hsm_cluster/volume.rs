@@ -1,8 +1,8 @@
 //! Volumes that must not be served from: damaged, foreign, or in use (INV-09, INV-10, INV-58, INV-73).
 
 use crate::harness::Cluster;
+use crate::harness::keys::{kmsusers, make_everywhere};
 use crate::harness::network::three_addresses;
-use crate::keys::{kmsusers, make_everywhere};
 use std::path::{Path, PathBuf};
 
 /// What may happen to a file, and the file afterwards; `None` = gone.

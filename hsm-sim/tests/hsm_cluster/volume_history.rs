@@ -1,7 +1,7 @@
 //! What a volume went through: a clean stop, a copy put back, and what an attacker finds on it.
 
 use crate::harness::Cluster;
-use crate::keys::{kmsusers, make_everywhere, new_key};
+use crate::harness::keys::{kmsusers, make_everywhere, new_key};
 use hsm_client::KMS_USER;
 use std::path::Path;
 use std::time::Duration;

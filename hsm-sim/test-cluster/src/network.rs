@@ -10,7 +10,7 @@ const MOST_CLUSTERS: u8 = 80;
 static NEXT: AtomicU8 = AtomicU8::new(0);
 
 /// Three addresses in 127.0.0.0/8 that nobody else has.
-pub(crate) fn three_addresses() -> [Ipv4Addr; 3] {
+pub fn three_addresses() -> [Ipv4Addr; 3] {
     let cluster = NEXT.fetch_add(1, Ordering::Relaxed);
     assert!(cluster < MOST_CLUSTERS, "too many clusters in one test process");
     let [.., high, low] = std::process::id().to_be_bytes();

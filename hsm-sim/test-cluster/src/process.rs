@@ -12,31 +12,34 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where one pod's files are and where it listens.
 #[derive(Clone)]
-pub(crate) struct PodFiles {
+pub struct PodFiles {
     /// Directory with `data/` and the mounted files.
-    pub(crate) directory: PathBuf,
+    pub directory: PathBuf,
     /// Pod name.
-    pub(crate) pod_name: String,
+    pub pod_name: String,
     /// Its address.
-    pub(crate) address: Ipv4Addr,
+    pub address: Ipv4Addr,
 }
 
 impl PodFiles {
-    pub(crate) fn client(&self) -> SocketAddr {
+    /// Address for clients.
+    pub fn client(&self) -> SocketAddr {
         (self.address, 2223).into()
     }
 
-    pub(crate) fn peer(&self) -> SocketAddr {
+    /// Address for provisioning and peers.
+    pub fn peer(&self) -> SocketAddr {
         (self.address, 2224).into()
     }
 
-    pub(crate) fn data(&self) -> PathBuf {
+    /// The folder that stands in for the volume.
+    pub fn data(&self) -> PathBuf {
         self.directory.join("data")
     }
 
     fn command(&self) -> Command {
         let file = |name: &str| self.directory.join(name);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hsm-sim"));
+        let mut command = Command::new(program());
         command
             .arg("--data-dir")
             .arg(self.data())
@@ -62,12 +65,12 @@ impl PodFiles {
     }
 
     /// What the process has logged so far.
-    pub(crate) fn log_text(&self) -> String {
+    pub fn log_text(&self) -> String {
         read_log(&self.directory.join("log"))
     }
 
     /// Starts the process and waits until it listens.
-    pub(crate) fn start(&self) -> Process {
+    pub fn start(&self) -> Process {
         let child = self.command().stdout(self.log()).stderr(self.log()).spawn().expect("starts hsm-sim");
         let mut process = Process { child, log: self.directory.join("log") };
         let deadline = Instant::now() + PATIENCE;
@@ -80,7 +83,7 @@ impl PodFiles {
     }
 
     /// Starts the process where it must refuse to run; returns how it ended and what it said.
-    pub(crate) fn start_in_vain(&self) -> (ExitStatus, String) {
+    pub fn start_in_vain(&self) -> (ExitStatus, String) {
         let mut child = self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
         let deadline = Instant::now() + PATIENCE;
         while child.try_wait().expect("waits").is_none() {
@@ -97,36 +100,41 @@ impl PodFiles {
 }
 
 /// A running hsm-sim; killed when dropped.
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("waits").is_none()
     }
 
     /// SIGKILL, at whatever it is doing.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         // An error means that it has ended already.
         let _ = self.child.kill();
         self.child.wait().expect("waits");
     }
 
     /// SIGTERM, and how it ended.
-    pub(crate) fn terminate(mut self) -> ExitStatus {
+    pub fn terminate(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.child.wait().expect("waits")
     }
 
     /// SIGSTOP: it keeps its connections and answers nothing.
-    pub(crate) fn freeze(&self) {
+    pub fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
     /// SIGCONT.
-    pub(crate) fn thaw(&self) {
+    pub fn thaw(&self) {
         self.signal(Signal::CONT);
     }
 
@@ -144,6 +152,13 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// `hsm-sim` beside the running program, or one folder up from a test's.
+fn program() -> PathBuf {
+    let running = std::env::current_exe().expect("finds the running program");
+    let found = running.ancestors().skip(1).take(2).map(|folder| folder.join("hsm-sim")).find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("hsm-sim is not beside {}: build the package hsm-sim first", running.display()))
 }
 
 fn read_log(path: &Path) -> String {

@@ -7,18 +7,18 @@ use std::sync::Mutex;
 
 /// Secrets of one cluster.
 #[derive(Default)]
-pub(crate) struct MemoryCustody {
+pub struct MemoryCustody {
     secrets: Mutex<BTreeMap<SecretName, BTreeMap<String, Vec<u8>>>>,
 }
 
 impl MemoryCustody {
     /// The text of an entry that must be there.
-    pub(crate) fn text(&self, secret: SecretName, entry: &str) -> String {
+    pub fn text(&self, secret: SecretName, entry: &str) -> String {
         String::from_utf8(self.bytes(secret, entry)).expect("text")
     }
 
     /// The bytes of an entry that must be there.
-    pub(crate) fn bytes(&self, secret: SecretName, entry: &str) -> Vec<u8> {
+    pub fn bytes(&self, secret: SecretName, entry: &str) -> Vec<u8> {
         self.secrets.lock().expect("lock")[&secret][entry].clone()
     }
 }
@@ -43,7 +43,7 @@ impl Custody for MemoryCustody {
 
 /// The fences of one operator process, by HSM identity.
 #[derive(Default)]
-pub(crate) struct Fences {
+pub struct Fences {
     taken: tokio::sync::Mutex<HashMap<[u8; 32], u64>>,
 }
 

@@ -12,30 +12,30 @@ use zeroize::Zeroizing;
 
 impl Cluster {
     /// Endpoints of all assigned HSMs that can be reached.
-    pub(crate) async fn endpoints(&self) -> Vec<HsmEndpoint> {
+    pub async fn endpoints(&self) -> Vec<HsmEndpoint> {
         self.observe().await.hsms.iter().filter_map(hsm_initialization::ObservedHsm::endpoint).collect()
     }
 
     /// Endpoint of one pod's HSM.
-    pub(crate) async fn endpoint(&self, index: usize) -> HsmEndpoint {
+    pub async fn endpoint(&self, index: usize) -> HsmEndpoint {
         self.observe().await.hsms[index].endpoint().expect("is assigned and running")
     }
 
     /// The controllers' session to one pod's HSM.
-    pub(crate) async fn session(&self, index: usize) -> Session {
+    pub async fn session(&self, index: usize) -> Session {
         let endpoint = self.endpoint(index).await;
         self.procedure().session(&self.pods[index].files.pod_name, &endpoint).await.expect("connects")
     }
 
     /// A session with `kmsuser` logged in.
-    pub(crate) async fn kmsuser(&self, index: usize) -> Session {
+    pub async fn kmsuser(&self, index: usize) -> Session {
         let session = self.session(index).await;
         session.login(KMS_USER, self.kmsuser_password().as_str()).await.expect("logs in");
         session
     }
 
     /// A session with the officer logged in.
-    pub(crate) async fn officer(&self, index: usize) -> Session {
+    pub async fn officer(&self, index: usize) -> Session {
         let session = self.session(index).await;
         let password = self.custody.text(SecretName::Officer, entry::OFFICER_PASSWORD);
         session.login(OFFICER, &password).await.expect("logs in");
@@ -43,25 +43,25 @@ impl Cluster {
     }
 
     /// Epoch 1 of the ring.
-    pub(crate) fn kmsuser_password(&self) -> Zeroizing<String> {
+    pub fn kmsuser_password(&self) -> Zeroizing<String> {
         let ring = Ring::parse(&self.custody.bytes(SecretName::Ring, entry::RING));
         let Ok(ring) = ring else { panic!("no ring") };
         Zeroizing::new(ring.active().expect("active").password.expose().to_owned())
     }
 
     /// This operator's fence on the session's HSM.
-    pub(crate) async fn fence(&self, session: &Session) -> u64 {
+    pub async fn fence(&self, session: &Session) -> u64 {
         self.fences.fence_on(session).await.expect("has a fence")
     }
 
     /// The cluster's trust anchor.
-    pub(crate) fn anchor(&self) -> TrustAnchor {
+    pub fn anchor(&self) -> TrustAnchor {
         TrustAnchor::parse(&self.custody.text(SecretName::CustomerAuthority, entry::CUSTOMER_CERTIFICATE))
             .expect("parses")
     }
 
     /// The customer CA.
-    pub(crate) fn customer_authority(&self) -> CertificateAuthority {
+    pub fn customer_authority(&self) -> CertificateAuthority {
         let secret = SecretName::CustomerAuthority;
         let key = PrivateKeyPem::parse(Zeroizing::new(self.custody.text(secret, entry::CUSTOMER_KEY)));
         let certificate = self.custody.text(secret, entry::CUSTOMER_CERTIFICATE);
@@ -73,13 +73,13 @@ impl Cluster {
     }
 
     /// A client identity of this cluster.
-    pub(crate) fn identity(&self, role: ClientRole) -> ClientIdentity {
+    pub fn identity(&self, role: ClientRole) -> ClientIdentity {
         let issued = self.issue(role);
         ClientIdentity::from_pem(&issued.certificate, &issued.key).expect("reads")
     }
 
     /// Waits until every HSM is active and no key is missing anywhere.
-    pub(crate) async fn settled(&self) {
+    pub async fn settled(&self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mut counts = Vec::new();

@@ -11,30 +11,35 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long facts may take to change by themselves.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest one phase of dialling may take in a test.
-pub(crate) const DIAL: Duration = Duration::from_secs(10);
+pub const DIAL: Duration = Duration::from_secs(10);
 
 /// One pod of the cluster.
-pub(crate) struct Pod {
-    pub(crate) files: PodFiles,
+pub struct Pod {
+    /// Its files and addresses.
+    pub files: PodFiles,
     zone: &'static str,
     process: Option<Process>,
 }
 
 /// Three HSMs and everything their operator would keep.
-pub(crate) struct Cluster {
-    pub(crate) cluster_id: String,
-    pub(crate) pods: Vec<Pod>,
-    pub(crate) custody: MemoryCustody,
-    pub(crate) fences: Fences,
+pub struct Cluster {
+    /// `cluster-…`
+    pub cluster_id: String,
+    /// The pods, in the order of their ordinals.
+    pub pods: Vec<Pod>,
+    /// The operator's Secrets.
+    pub custody: MemoryCustody,
+    /// The operator's fences.
+    pub fences: Fences,
     recorded: Recorded,
     _directory: TempDir,
 }
 
 impl Cluster {
     /// Three processes with blank volumes; the secrets that they mount exist.
-    pub(crate) async fn blank() -> Self {
+    pub async fn blank() -> Self {
         let directory = tempfile::tempdir().expect("makes a directory");
         let cluster_id = format!("cluster-{}", random_letters());
         let pods = three_addresses()
@@ -65,7 +70,7 @@ impl Cluster {
     }
 
     /// Three active HSMs with `kmsuser`.
-    pub(crate) async fn active() -> Self {
+    pub async fn active() -> Self {
         let mut cluster = Self::blank().await;
         cluster.drive().await;
         cluster
@@ -90,25 +95,25 @@ impl Cluster {
     }
 
     /// Starts the process of a pod and waits until it listens.
-    pub(crate) fn start(&mut self, index: usize) {
+    pub fn start(&mut self, index: usize) {
         let pod = &mut self.pods[index];
         assert!(pod.process.is_none(), "runs already");
         pod.process = Some(pod.files.start());
     }
 
     /// SIGKILL.
-    pub(crate) fn kill(&mut self, index: usize) {
+    pub fn kill(&mut self, index: usize) {
         self.pods[index].process = None;
     }
 
     /// SIGKILL, and start again on the same volume.
-    pub(crate) fn restart(&mut self, index: usize) {
+    pub fn restart(&mut self, index: usize) {
         self.kill(index);
         self.start(index);
     }
 
     /// SIGKILL, and a new, empty volume.
-    pub(crate) fn lose_volume(&mut self, index: usize) {
+    pub fn lose_volume(&mut self, index: usize) {
         self.kill(index);
         let data = self.pods[index].files.data();
         std::fs::remove_dir_all(&data).expect("removes the volume");
@@ -116,18 +121,23 @@ impl Cluster {
         self.start(index);
     }
 
+    /// Ids of the running processes.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.pods.iter().filter_map(|pod| pod.process.as_ref()).map(Process::id).collect()
+    }
+
     /// SIGSTOP: the HSM keeps its connections and answers nothing.
-    pub(crate) fn freeze(&self, index: usize) {
+    pub fn freeze(&self, index: usize) {
         self.pods[index].process.as_ref().expect("runs").freeze();
     }
 
     /// SIGCONT.
-    pub(crate) fn thaw(&self, index: usize) {
+    pub fn thaw(&self, index: usize) {
         self.pods[index].process.as_ref().expect("runs").thaw();
     }
 
     /// The pod gets another address, as a pod does that is made again; its volume stays.
-    pub(crate) fn relocate(&mut self, index: usize) {
+    pub fn relocate(&mut self, index: usize) {
         self.kill(index);
         self.pods[index].files.address = three_addresses()[0];
         self.start(index);
@@ -151,16 +161,17 @@ impl Cluster {
     }
 
     /// The operator's procedure for this cluster.
-    pub(crate) fn procedure(&self) -> Procedure<'_, MemoryCustody, Fences> {
+    pub fn procedure(&self) -> Procedure<'_, MemoryCustody, Fences> {
         Procedure::new(&self.custody, &self.fences, &self.cluster_id)
     }
 
-    pub(crate) async fn observe(&self) -> Observed {
+    /// The facts that the procedure decides on.
+    pub async fn observe(&self) -> Observed {
         self.procedure().observe(self.plan()).await.expect("observes")
     }
 
     /// Observes, decides and performs one step; returns it and the facts behind it.
-    pub(crate) async fn step(&mut self) -> (Step, Observed) {
+    pub async fn step(&mut self) -> (Step, Observed) {
         let observed = self.observe().await;
         let step = next_step(&observed);
         self.record(&step, &observed);
@@ -169,7 +180,7 @@ impl Cluster {
     }
 
     /// What a controller writes into the resource.
-    pub(crate) fn record(&mut self, step: &Step, observed: &Observed) {
+    pub fn record(&mut self, step: &Step, observed: &Observed) {
         match step {
             Step::RecordIntent(intent) => {
                 assert!(self.recorded.initialization_intent.is_none(), "set once");
@@ -196,7 +207,7 @@ impl Cluster {
     }
 
     /// Steps until there is nothing left to do; returns the steps.
-    pub(crate) async fn drive(&mut self) -> Vec<Step> {
+    pub async fn drive(&mut self) -> Vec<Step> {
         let deadline = Instant::now() + PATIENCE;
         let mut steps = Vec::new();
         loop {
