@@ -7,13 +7,13 @@ use std::sync::atomic::Ordering;
 
 use bytes::BytesMut;
 use hsm_protocol::message::{self as m, HsmState};
-use hsm_protocol::{ClientRole, Command, Frame, Request, ReturnCode};
+use hsm_protocol::{ClientRole, Command, Frame, FrameHeader, Request, ReturnCode};
 use prost::Message;
 use tokio::time::Instant;
 
 use crate::command;
 use crate::hsm::Hsm;
-use crate::session::{Serve, encode, refusal};
+use crate::session::{Serve, encode, refusal, refuse};
 use crate::sessions::Session;
 use crate::vault::Outcome;
 
@@ -48,31 +48,33 @@ impl ClientPort {
         Self { hsm, session }
     }
 
-    fn admit(&self, frame: &Frame) -> Outcome<Command> {
-        let command = Command::from_u16(frame.header.command).ok_or(ReturnCode::UnknownCommand)?;
+    fn admit(&self, header: &FrameHeader) -> Outcome<Command> {
+        let command = Command::from_u16(header.command).ok_or(ReturnCode::UnknownCommand)?;
         check_role(command, self.session.client.role)?;
         check_state(command, self.hsm.state(), self.hsm.compared.load(Ordering::Acquire))?;
         Ok(command)
     }
 
-    fn count(&self, frame: &Frame, answer: BytesMut) -> BytesMut {
-        if let Some(command) = Command::from_u16(frame.header.command) {
-            self.hsm.metrics.count(command, code_of(&answer));
+    fn count(&self, header: &FrameHeader, answer: &[u8]) {
+        if let Some(command) = Command::from_u16(header.command) {
+            self.hsm.metrics.count(command, code_of(answer));
         }
-        answer
     }
 
-    fn quick(&self, command: Command, frame: &Frame) -> Option<BytesMut> {
+    /// Appends the answer if the command is a quick one.
+    fn quick(&self, command: Command, header: &FrameHeader, body: &[u8], answers: &mut BytesMut) -> bool {
         let (hsm, session) = (&*self.hsm, &*self.session);
-        let answer = match command {
-            Command::Encrypt => reply(frame, |request| command::encrypt::run(hsm, session, &request)),
-            Command::Decrypt => reply(frame, |request| command::decrypt::run(hsm, session, &request)),
-            Command::GenerateDataKey => reply(frame, |request| command::generate_data_key::run(hsm, session, &request)),
-            Command::GenerateRandom => reply(frame, |request| command::generate_random::run(&request)),
-            Command::ReadKey => reply(frame, |request| command::read_key::run(hsm, session, &request)),
-            _ => return None,
-        };
-        Some(answer)
+        match command {
+            Command::Encrypt => append(header, body, answers, |r| command::encrypt::run(hsm, session, &r)),
+            Command::Decrypt => append(header, body, answers, |r| command::decrypt::run(hsm, session, &r)),
+            Command::GenerateDataKey => {
+                append(header, body, answers, |r| command::generate_data_key::run(hsm, session, &r));
+            }
+            Command::GenerateRandom => append(header, body, answers, |r| command::generate_random::run(&r)),
+            Command::ReadKey => append(header, body, answers, |r| command::read_key::run(hsm, session, &r)),
+            _ => return false,
+        }
+        true
     }
 
     async fn slow(&self, command: Command, frame: &Frame, deadline: Option<Instant>) -> BytesMut {
@@ -113,20 +115,28 @@ impl ClientPort {
 }
 
 impl Serve for ClientPort {
-    fn answer_now(&self, frame: &Frame) -> Option<BytesMut> {
-        let answer = match self.admit(frame) {
-            Ok(command) => self.quick(command, frame)?,
-            Err(code) => refusal(frame, code),
+    fn answer_now(&self, header: &FrameHeader, body: &[u8], answers: &mut BytesMut) -> bool {
+        let start = answers.len();
+        let answered = match self.admit(header) {
+            Ok(command) => self.quick(command, header, body, answers),
+            Err(code) => {
+                refuse(header, code, answers);
+                true
+            }
         };
-        Some(self.count(frame, answer))
+        if answered {
+            self.count(header, answers.get(start..).unwrap_or_default());
+        }
+        answered
     }
 
     async fn answer(self: Arc<Self>, frame: Frame, deadline: Option<Instant>) -> BytesMut {
-        let answer = match self.admit(&frame) {
+        let answer = match self.admit(&frame.header) {
             Ok(command) => self.slow(command, &frame, deadline).await,
             Err(code) => refusal(&frame, code),
         };
-        self.count(&frame, answer)
+        self.count(&frame.header, &answer);
+        answer
     }
 }
 
@@ -171,9 +181,20 @@ where
     R: Request,
     E: Into<Refusal>,
 {
-    match R::decode(frame.body.clone()) {
-        Ok(request) => finish(frame, run(request)),
-        Err(_) => refusal(frame, ReturnCode::InvalidArgument),
+    let mut answer = BytesMut::new();
+    append(&frame.header, &frame.body, &mut answer, run);
+    answer
+}
+
+/// As [`reply`], at the end of `answers`.
+fn append<R, E>(header: &FrameHeader, body: &[u8], answers: &mut BytesMut, run: impl FnOnce(R) -> Result<R::Reply, E>)
+where
+    R: Request,
+    E: Into<Refusal>,
+{
+    match R::decode(body) {
+        Ok(request) => finish(header, run(request), answers),
+        Err(_) => refuse(header, ReturnCode::InvalidArgument, answers),
     }
 }
 
@@ -183,17 +204,19 @@ where
     R: Request,
     E: Into<Refusal>,
 {
-    match R::decode(frame.body.clone()) {
-        Ok(request) => finish(frame, run(request).await),
-        Err(_) => refusal(frame, ReturnCode::InvalidArgument),
+    let mut answer = BytesMut::new();
+    match R::decode(&frame.body[..]) {
+        Ok(request) => finish(&frame.header, run(request).await, &mut answer),
+        Err(_) => refuse(&frame.header, ReturnCode::InvalidArgument, &mut answer),
     }
+    answer
 }
 
-fn finish<M: Message, E: Into<Refusal>>(frame: &Frame, outcome: Result<M, E>) -> BytesMut {
+fn finish<M: Message, E: Into<Refusal>>(header: &FrameHeader, outcome: Result<M, E>, answers: &mut BytesMut) {
     match outcome.map_err(Into::into) {
-        Ok(body) => encode(frame, ReturnCode::Success, &body),
-        Err(Refusal { code, body: None }) => refusal(frame, code),
-        Err(Refusal { code, body: Some(body) }) => encode(frame, code, &Encoded(body)),
+        Ok(body) => encode(header, ReturnCode::Success, &body, answers),
+        Err(Refusal { code, body: None }) => refuse(header, code, answers),
+        Err(Refusal { code, body: Some(body) }) => encode(header, code, &Encoded(body), answers),
     }
 }
 

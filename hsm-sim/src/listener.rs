@@ -8,6 +8,7 @@ use hsm_protocol::ClientRole;
 use hsm_protocol::labels::{ALPN_PEER, ALPN_PROVISIONING, EXPORTER_LENGTH, HELLO_EXPORTER, OUTER_EXPORTER};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
@@ -42,8 +43,14 @@ pub(crate) enum Port {
     Peer(PeerPortConfigs),
 }
 
-/// Accepts until `shutdown`, then waits for the open sessions.
-pub(crate) async fn listen(hsm: Arc<Hsm>, listener: TcpListener, port: Port, shutdown: CancellationToken) {
+/// Accepts until `shutdown`, then waits for the open sessions. Requests that take longer than microseconds run on `slow`.
+pub(crate) async fn listen(
+    hsm: Arc<Hsm>,
+    listener: TcpListener,
+    port: Port,
+    shutdown: CancellationToken,
+    slow: Handle,
+) {
     let (slots, port, sessions) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), Arc::new(port), TaskTracker::new());
     loop {
         let accepted = tokio::select! {
@@ -59,10 +66,10 @@ pub(crate) async fn listen(hsm: Arc<Hsm>, listener: TcpListener, port: Port, shu
             tracing::warn!(%address, "connection refused: too many are open");
             continue;
         };
-        let (hsm, port, shutdown) = (Arc::clone(&hsm), Arc::clone(&port), shutdown.clone());
+        let (hsm, port, shutdown, slow) = (Arc::clone(&hsm), Arc::clone(&port), shutdown.clone(), slow.clone());
         sessions.spawn(async move {
             let _slot = slot;
-            if let Err(error) = serve(hsm, stream, &port, shutdown).await {
+            if let Err(error) = serve(hsm, stream, &port, shutdown, slow).await {
                 tracing::info!(%address, %error, "connection refused");
             }
         });
@@ -71,12 +78,18 @@ pub(crate) async fn listen(hsm: Arc<Hsm>, listener: TcpListener, port: Port, shu
     sessions.wait().await;
 }
 
-async fn serve(hsm: Arc<Hsm>, stream: TcpStream, port: &Port, shutdown: CancellationToken) -> std::io::Result<()> {
+async fn serve(
+    hsm: Arc<Hsm>,
+    stream: TcpStream,
+    port: &Port,
+    shutdown: CancellationToken,
+    slow: Handle,
+) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     keep_alive(&stream)?;
     match port {
-        Port::Client => serve_client(hsm, stream, shutdown).await,
-        Port::Peer(configs) => serve_peer(hsm, stream, configs, shutdown).await,
+        Port::Client => serve_client(hsm, stream, shutdown, slow).await,
+        Port::Peer(configs) => serve_peer(hsm, stream, configs, shutdown, slow).await,
     }
 }
 
@@ -90,7 +103,12 @@ fn keep_alive(stream: &TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn serve_client(hsm: Arc<Hsm>, stream: TcpStream, shutdown: CancellationToken) -> std::io::Result<()> {
+async fn serve_client(
+    hsm: Arc<Hsm>,
+    stream: TcpStream,
+    shutdown: CancellationToken,
+    slow: Handle,
+) -> std::io::Result<()> {
     let cluster = hsm.cluster().map_err(|_| refused("there is no customer CA before initialisation"))?;
     let handshakes = async {
         let outer = TlsAcceptor::from(Arc::clone(&cluster.outer)).accept(stream).await?;
@@ -107,7 +125,7 @@ async fn serve_client(hsm: Arc<Hsm>, stream: TcpStream, shutdown: CancellationTo
     let closed = CancellationToken::new();
     let session = hsm.sessions.open(client, closed.clone());
     let handler = Arc::new(ClientPort::new(Arc::clone(&hsm), Arc::clone(&session)));
-    drive(stream, handler, Ending { closed, shutdown }).await;
+    drive(stream, handler, Ending { closed, shutdown }, slow).await;
     hsm.sessions.close(&session);
     Ok(())
 }
@@ -117,6 +135,7 @@ async fn serve_peer(
     stream: TcpStream,
     configs: &PeerPortConfigs,
     shutdown: CancellationToken,
+    slow: Handle,
 ) -> std::io::Result<()> {
     let handshake = async {
         let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
@@ -130,14 +149,14 @@ async fn serve_peer(
         Some(name) if name == ALPN_PEER => {
             let exported = exporter(&stream, HELLO_EXPORTER)?;
             let peer = PeerPort::new(hsm, certificate_of(&stream)?, exported).map_err(std::io::Error::other)?;
-            drive(stream, Arc::new(peer), ending).await;
+            drive(stream, Arc::new(peer), ending, slow).await;
             Ok(())
         }
         Some(name) if name == ALPN_PROVISIONING => {
             if client_of(&stream)?.0 != ClientRole::Provisioning {
                 return Err(refused("only a provisioning certificate may use the provisioning port"));
             }
-            drive(stream, Arc::new(ProvisioningPort::new(hsm)), ending).await;
+            drive(stream, Arc::new(ProvisioningPort::new(hsm)), ending, slow).await;
             Ok(())
         }
         Some(_) | None => Err(refused("no protocol was agreed on")),

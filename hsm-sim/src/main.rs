@@ -12,6 +12,7 @@ mod hsm;
 mod identity;
 mod listener;
 mod membership;
+mod message_random;
 mod metrics;
 mod provisioning;
 mod replication;
@@ -26,6 +27,8 @@ mod vault;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Builder;
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -43,6 +46,14 @@ fn main() -> ExitCode {
 
 fn start(cli: cli::Cli) -> anyhow::Result<()> {
     hardening::apply()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run::run(cli))
+    let (sessions, stop) = (Builder::new_current_thread().enable_all().build()?, CancellationToken::new());
+    let (handle, stopped) = (sessions.handle().clone(), stop.clone());
+    // One thread for all sessions: reading, key use and answering wake no other core (performance §3).
+    let serving = std::thread::Builder::new().name("sessions".into());
+    let serving = serving.spawn(move || sessions.block_on(stopped.cancelled()))?;
+    let outcome = Builder::new_multi_thread().enable_all().build()?.block_on(run::run(cli, &handle));
+    stop.cancel();
+    // A thread that panicked has ended as well.
+    let _ = serving.join();
+    outcome
 }

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,11 +24,11 @@ const SHARE_LENGTH: usize = 32;
 /// Exit code after a failed volume (`EX_IOERR`).
 const EXIT_STORAGE: i32 = 74;
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT. Clients' sessions are served on the runtime `sessions`, everything else on this one.
 ///
 /// # Errors
 /// Why it cannot start; the message says what to do.
-pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
+pub(crate) async fn run(cli: Cli, sessions: &Handle) -> anyhow::Result<()> {
     // Before anything listens: a signal that comes early must end the process cleanly too.
     let stop = stop_signal()?;
     let pod = credentials(&cli)?;
@@ -46,9 +48,14 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
     let clients =
         bind(cli.client_listen).await.with_context(|| format!("failed to listen on {}", cli.client_listen))?;
     tasks.spawn(admin::serve(Arc::clone(&hsm), admin, shutdown.clone()));
-    tasks.spawn(listen(Arc::clone(&hsm), peers, Port::Peer(configs), shutdown.clone()));
+    tasks.spawn(listen(Arc::clone(&hsm), peers, Port::Peer(configs), shutdown.clone(), Handle::current()));
     replication::compare_at_start(&hsm).await?;
-    tasks.spawn(listen(Arc::clone(&hsm), clients, Port::Client, shutdown.clone()));
+    let clients = {
+        let _entered = sessions.enter();
+        TcpListener::from_std(clients.into_std()?)?
+    };
+    let slow = Handle::current();
+    tasks.spawn_on(listen(Arc::clone(&hsm), clients, Port::Client, shutdown.clone(), slow), sessions);
     tasks.spawn(replication::run(Arc::clone(&hsm), shutdown.clone()));
     tracing::info!(state = ?hsm.state(), hsm_id = hsm.member().hsm_id(), "serving");
     stop.await;

@@ -2,6 +2,7 @@
 
 use super::*;
 use hsm_protocol::Command;
+use hsm_protocol::frame::take_frame;
 use hsm_protocol::message as m;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
@@ -9,9 +10,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 struct Echo;
 
 impl Serve for Echo {
-    fn answer_now(&self, frame: &Frame) -> Option<BytesMut> {
-        let quick = frame.header.command == Command::GenerateRandom as u16;
-        quick.then(|| refusal(frame, ReturnCode::Success))
+    fn answer_now(&self, header: &FrameHeader, _: &[u8], answers: &mut BytesMut) -> bool {
+        let quick = header.command == Command::GenerateRandom as u16;
+        if quick {
+            refuse(header, ReturnCode::Success, answers);
+        }
+        quick
     }
 
     async fn answer(self: Arc<Self>, frame: Frame, deadline: Option<Instant>) -> BytesMut {
@@ -23,7 +27,7 @@ impl Serve for Echo {
 fn serve() -> (DuplexStream, Ending, tokio::task::JoinHandle<()>) {
     let (client, server) = duplex(1 << 20);
     let ending = Ending { closed: CancellationToken::new(), shutdown: CancellationToken::new() };
-    let task = tokio::spawn(drive(server, Arc::new(Echo), ending.clone()));
+    let task = tokio::spawn(drive(server, Arc::new(Echo), ending.clone(), Handle::current()));
     (client, ending, task)
 }
 

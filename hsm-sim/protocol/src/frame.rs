@@ -106,21 +106,28 @@ pub struct Frame {
     pub body: Bytes,
 }
 
+/// The complete frame at the front of `bytes`, its body in place; `None` if more bytes are needed.
+///
+/// # Errors
+/// [`FrameError`] as soon as the header is complete and not allowed.
+pub fn first_frame(bytes: &[u8]) -> Result<Option<(FrameHeader, &[u8])>, FrameError> {
+    let Some((header, rest)) = bytes.split_first_chunk::<HEADER_LENGTH>() else {
+        return Ok(None);
+    };
+    let header = FrameHeader::decode(header)?;
+    Ok(rest.get(..header.body_length as usize).map(|body| (header, body)))
+}
+
 /// Takes one complete frame from the front of `buffer`; `None` if more bytes are needed.
 ///
 /// # Errors
-/// [`FrameError`] as soon as the header is complete and not allowed; the buffer is then left as it is.
+/// As [`first_frame`]; the buffer is then left as it is.
 pub fn take_frame(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-    let Some(bytes) = buffer.first_chunk::<HEADER_LENGTH>() else {
+    let Some((header, _)) = first_frame(buffer)? else {
         return Ok(None);
     };
-    let header = FrameHeader::decode(bytes)?;
-    let body_length = header.body_length as usize;
-    if buffer.len() < HEADER_LENGTH + body_length {
-        return Ok(None);
-    }
     buffer.advance(HEADER_LENGTH);
-    Ok(Some(Frame { header, body: buffer.split_to(body_length).freeze() }))
+    Ok(Some(Frame { header, body: buffer.split_to(header.body_length as usize).freeze() }))
 }
 
 /// Appends a request.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use hsm_protocol::message as m;
-use hsm_protocol::{Command, Frame, ReturnCode};
+use hsm_protocol::{Command, Frame, FrameHeader, ReturnCode};
 use tokio::time::Instant;
 
 use crate::dispatch::{change, code_of, reply};
@@ -36,8 +36,8 @@ impl ProvisioningPort {
 }
 
 impl Serve for ProvisioningPort {
-    fn answer_now(&self, _: &Frame) -> Option<BytesMut> {
-        None
+    fn answer_now(&self, _: &FrameHeader, _: &[u8], _: &mut BytesMut) -> bool {
+        false
     }
 
     async fn answer(self: Arc<Self>, frame: Frame, _: Option<Instant>) -> BytesMut {

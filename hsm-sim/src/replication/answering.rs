@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use hsm_protocol::limits::{MAX_PAGE, MAX_PULL};
 use hsm_protocol::message as m;
-use hsm_protocol::{Command, Frame, KeyId, ReturnCode, signing};
+use hsm_protocol::{Command, Frame, FrameHeader, KeyId, ReturnCode, signing};
 use prost::Message;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -144,8 +144,8 @@ impl PeerPort {
 }
 
 impl Serve for PeerPort {
-    fn answer_now(&self, _: &Frame) -> Option<BytesMut> {
-        None
+    fn answer_now(&self, _: &FrameHeader, _: &[u8], _: &mut BytesMut) -> bool {
+        false
     }
 
     async fn answer(self: Arc<Self>, frame: Frame, _: Option<Instant>) -> BytesMut {

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::key::Key;
 use super::{Outcome, internal};
+use crate::message_random::message_random;
 use crate::seal;
 
 const PURPOSE: &[u8] = b"keystores ciphertext blob v1";
@@ -22,7 +23,7 @@ pub(crate) fn encrypt(key: &Key, plaintext: &[u8], encryption_context: &[u8]) ->
     if plaintext.len() > MAX_PLAINTEXT || encryption_context.len() > MAX_ENCRYPTION_CONTEXT {
         return Err(ReturnCode::MessageTooLarge);
     }
-    let random = seal::random().map_err(internal)?;
+    let random = message_random().map_err(internal)?;
     let header = BlobHeader { key_id: key.id, backing_key_id: key.backing_key_id, random }.encode();
     let mut sealed = Vec::with_capacity(header.len() + plaintext.len() + blob::TAG_LENGTH);
     sealed.extend_from_slice(&header);

@@ -1,4 +1,7 @@
 //! Which HSM to ask next: healthy before failing, same zone before others, least loaded first.
+//!
+//! Loads are compared in steps, not one by one: requests that go to one HSM together share a write there, a wake-up and a
+//! write back, and cost a fraction of what they cost when they are dealt out singly (performance §2.2).
 
 use super::member::Member;
 use crate::session::Session;
@@ -8,28 +11,33 @@ use std::sync::Arc;
 /// costs more than a short queue.
 const LOCAL_BIAS: usize = 4;
 
-/// Smaller is better. Ordered by health, then by load as seen from this zone.
+/// Requests in flight that an HSM answers together: so many more make another one the better choice.
+const STEP: usize = 16;
+
+/// Smaller is better. Ordered by health, then by load as seen from this zone, then by zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     avoided: bool,
     load: usize,
+    remote: bool,
 }
 
 fn rank(in_flight: usize, local: bool, avoided: bool) -> Rank {
     let load = if local { in_flight } else { 2 * in_flight + LOCAL_BIAS };
-    Rank { avoided, load }
+    Rank { avoided, load: load / STEP, remote: !local }
 }
 
-/// The best connected member that has not been asked yet, and its session.
-pub(super) fn best(members: &[Arc<Member>], asked: &[bool]) -> Option<(usize, Session)> {
-    members
-        .iter()
-        .zip(asked)
-        .enumerate()
-        .filter(|(_, (_, asked))| !**asked)
-        .filter_map(|(index, (member, _))| Some((index, member, member.session()?)))
-        .min_by_key(|(_, member, _)| rank(member.in_flight(), member.is_local(), member.is_avoided()))
-        .map(|(index, _, session)| (index, session))
+/// The best connected member that has not been asked yet, and its session. Among equals the first one from `first` on, so
+/// that pools with another `first` prefer another HSM.
+pub(super) fn best(members: &[Arc<Member>], asked: &[bool], first: usize) -> Option<(usize, Session)> {
+    let count = members.len();
+    (0..count)
+        .map(|offset| (first + offset) % count)
+        .filter(|index| asked.get(*index) == Some(&false))
+        .filter_map(|index| Some((index, members.get(index).filter(|member| member.is_connected())?)))
+        .min_by_key(|(_, member)| rank(member.in_flight(), member.is_local(), member.is_avoided()))
+        // A session that went in this very moment ends the round; the next one begins after a pause.
+        .and_then(|(index, member)| Some((index, member.session()?)))
 }
 
 #[cfg(test)]
@@ -39,13 +47,14 @@ mod tests {
     #[test]
     fn the_own_zone_is_kept_until_it_is_clearly_more_loaded() {
         assert!(rank(0, true, false) < rank(0, false, false));
-        assert!(rank(10, true, false) < rank(5, false, false));
-        assert!(rank(15, true, false) > rank(5, false, false));
+        assert!(rank(100, true, false) < rank(60, false, false));
+        assert!(rank(150, true, false) > rank(50, false, false));
     }
 
     #[test]
-    fn among_equals_the_least_loaded_wins() {
-        assert!(rank(3, false, false) < rank(4, false, false));
+    fn the_least_loaded_wins_and_a_few_requests_make_no_difference() {
+        assert!(rank(10, true, false) < rank(10 + STEP, true, false));
+        assert_eq!(rank(0, true, false), rank(STEP - 1, true, false));
     }
 
     #[test]

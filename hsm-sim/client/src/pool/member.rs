@@ -125,6 +125,11 @@ impl Member {
         self.state.session.load().as_ref().map(|session| Session::clone(session)).filter(Session::is_open)
     }
 
+    /// Whether a delegated session is open.
+    pub(super) fn is_connected(&self) -> bool {
+        self.state.session.load().as_ref().is_some_and(|session| session.is_open())
+    }
+
     pub(super) fn is_local(&self) -> bool {
         self.local
     }

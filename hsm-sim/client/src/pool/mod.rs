@@ -14,6 +14,7 @@ use crate::error::HsmError;
 use crate::session::Session;
 use crate::tls::{ClientIdentity, TrustAnchor};
 use arc_swap::ArcSwap;
+use aws_lc_rs::rand;
 use hsm_protocol::{KeyId, ReturnCode};
 use member::{Member, Opening};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -61,6 +62,8 @@ pub struct Pool {
     /// Held only while the list is rebuilt, so that two updates cannot lose one another.
     updating: Mutex<()>,
     arrivals: watch::Receiver<u64>,
+    /// Which HSM is preferred among equals: another one in each pool, or all would ask the first.
+    first: usize,
 }
 
 impl Pool {
@@ -80,6 +83,7 @@ impl Pool {
             opening: Arc::new(opening),
             updating: Mutex::new(()),
             arrivals,
+            first: any_number(),
         };
         pool.update_endpoints(endpoints);
         pool
@@ -197,7 +201,7 @@ impl Pool {
         let members = self.members.load_full();
         let mut asked = vec![false; members.len()];
         let mut refusals = Vec::new();
-        while let Some((index, session)) = choice::best(&members, &asked) {
+        while let Some((index, session)) = choice::best(&members, &asked, self.first) {
             asked[index] = true;
             let remaining = deadline.saturating_duration_since(Instant::now()).min(ATTEMPT_DEADLINE);
             if remaining.is_zero() {
@@ -216,4 +220,11 @@ impl Pool {
         }
         verdict::unanimous(&refusals, members.len()).map(|code| Err(PoolError::Refused(code)))
     }
+}
+
+/// Without randomness it is zero, which only makes an uneven start.
+fn any_number() -> usize {
+    let mut bytes = [0; 4];
+    let _ = rand::fill(&mut bytes);
+    u32::from_le_bytes(bytes) as usize
 }

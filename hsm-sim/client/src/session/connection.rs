@@ -3,14 +3,13 @@
 //! One mutex guards the queue of bytes and the table of waiting callers; it is held for a copy, never across an await.
 //! Buffers that held messages are wiped before they are reused (INV-55).
 
+use super::waiting::Waiting;
 use crate::error::HsmError;
 use bytes::{Buf, BytesMut};
 use hsm_protocol::frame::{HEADER_LENGTH, put_request};
 use hsm_protocol::{FrameHeader, FrameKind, Request, ReturnCode};
 use prost::Message;
-use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -34,7 +33,7 @@ struct Answer {
 
 struct Queue {
     bytes: BytesMut,
-    waiting: HashMap<u64, oneshot::Sender<Answer>>,
+    waiting: Waiting<oneshot::Sender<Answer>>,
     open: bool,
 }
 
@@ -64,7 +63,6 @@ impl Shared {
 /// One connection; dropping it closes it.
 pub(crate) struct Connection {
     shared: Arc<Shared>,
-    next_request: AtomicU64,
     reader: AbortHandle,
 }
 
@@ -72,7 +70,7 @@ impl Connection {
     /// Starts the reader and the writer of `stream`.
     pub(crate) fn start<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S) -> Self {
         let (read, write) = tokio::io::split(stream);
-        let queue = Queue { bytes: BytesMut::with_capacity(BUFFER), waiting: HashMap::new(), open: true };
+        let queue = Queue { bytes: BytesMut::with_capacity(BUFFER), waiting: Waiting::default(), open: true };
         let shared =
             Arc::new(Shared { queue: Mutex::new(queue), queued: Notify::new(), ended: CancellationToken::new() });
         let for_reader = shared.clone();
@@ -82,7 +80,7 @@ impl Connection {
             for_reader.end();
         });
         tokio::spawn(write_requests(shared.clone(), write));
-        Self { shared, next_request: AtomicU64::new(1), reader: reader.abort_handle() }
+        Self { shared, reader: reader.abort_handle() }
     }
 
     /// Sends one request and waits for its answer.
@@ -90,8 +88,7 @@ impl Connection {
     /// # Errors
     /// [`HsmError`]; whether the command may have taken effect, [`HsmError::is_indefinite`] says.
     pub(crate) async fn call<R: Request>(&self, request: &R, deadline: Duration) -> Result<R::Reply, HsmError> {
-        let id = self.next_request.fetch_add(1, Ordering::Relaxed);
-        let answer = self.enqueue(id, request, deadline)?;
+        let (id, answer) = self.enqueue(request, deadline)?;
         // From here on the caller may be dropped at any await; the table must not keep an entry for it.
         let _forget = Forget { shared: &self.shared, id };
         self.shared.queued.notify_one();
@@ -104,10 +101,9 @@ impl Connection {
 
     fn enqueue<R: Request>(
         &self,
-        id: u64,
         request: &R,
         deadline: Duration,
-    ) -> Result<oneshot::Receiver<Answer>, HsmError> {
+    ) -> Result<(u64, oneshot::Receiver<Answer>), HsmError> {
         let milliseconds = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
         let mut queue = self.shared.lock();
         if !queue.open {
@@ -116,10 +112,13 @@ impl Connection {
         if queue.bytes.len() > LONGEST_QUEUE {
             return Err(HsmError::Refused(ReturnCode::Busy));
         }
-        put_request(&mut queue.bytes, R::COMMAND, id, milliseconds, request)?;
         let (sender, receiver) = oneshot::channel();
-        queue.waiting.insert(id, sender);
-        Ok(receiver)
+        let id = queue.waiting.insert(sender);
+        if let Err(error) = put_request(&mut queue.bytes, R::COMMAND, id, milliseconds, request) {
+            queue.waiting.remove(id);
+            return Err(error.into());
+        }
+        Ok((id, receiver))
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -150,7 +149,7 @@ struct Forget<'a> {
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        self.shared.lock().waiting.remove(&self.id);
+        self.shared.lock().waiting.remove(self.id);
     }
 }
 
@@ -170,7 +169,7 @@ async fn read_answers<S: AsyncRead + Unpin>(shared: &Shared, mut stream: S) -> i
     let mut buffer = BytesMut::with_capacity(BUFFER);
     loop {
         while let Some(answer) = take_answer(&mut buffer)? {
-            let waiting = shared.lock().waiting.remove(&answer.header.request_id);
+            let waiting = shared.lock().waiting.remove(answer.header.request_id);
             // Nobody waits any more when the caller gave up: the answer is dropped, and wiped.
             if let Some(waiting) = waiting {
                 let _ = waiting.send(answer);

@@ -4,6 +4,7 @@ mod connect_error;
 mod connection;
 mod dial;
 mod hello;
+mod waiting;
 
 pub use connect_error::ConnectError;
 pub use hello::HsmIdentity;
