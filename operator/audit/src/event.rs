@@ -91,9 +91,22 @@ impl Event {
     /// Only when serialisation itself fails, which no value of these types causes.
     pub fn to_line(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut line = Vec::with_capacity(1_024);
-        serde_json::to_writer(&mut line, self)?;
-        line.push(b'\n');
+        self.append_line(&mut line)?;
         Ok(line)
+    }
+
+    /// Appends the line to `lines`; when that fails they are as before.
+    ///
+    /// # Errors
+    /// As [`Event::to_line`].
+    pub(crate) fn append_line(&self, lines: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        let before = lines.len();
+        let written = serde_json::to_writer(&mut *lines, self);
+        match written {
+            Ok(()) => lines.push(b'\n'),
+            Err(_) => lines.truncate(before),
+        }
+        written
     }
 }
 

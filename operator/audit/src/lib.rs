@@ -8,12 +8,14 @@
 //! else.)
 
 mod event;
+mod gathered;
 mod identity;
 mod parameters;
 mod sink;
 mod writer;
 
 pub use event::{ApiCall, Event, Resource, ResourceType};
+pub use gathered::Gathered;
 pub use identity::UserIdentity;
 pub use parameters::{AdditionalEventData, KeyMetadata, RequestParameters, ResponseElements};
 pub use sink::{AuditError, Sink};

@@ -48,8 +48,14 @@ impl LineWriter {
         Ok(Self { queue, writable })
     }
 
-    async fn write(&self, event: Event) -> Result<(), AuditError> {
-        let bytes = event.to_line().map_err(|_| AuditError::Serialise)?;
+    /// Writes whole lines. `Ok` means that the output has taken every byte of them.
+    pub(crate) async fn write(&self, lines: Vec<u8>) -> Result<(), AuditError> {
+        let outcome = self.queue_and_wait(lines).await;
+        self.writable.store(outcome.is_ok(), Ordering::Relaxed);
+        outcome
+    }
+
+    async fn queue_and_wait(&self, bytes: Vec<u8>) -> Result<(), AuditError> {
         let (written, outcome) = oneshot::channel();
         let sent = timeout(PATIENCE, self.queue.send(Line { bytes, written })).await;
         sent.map_err(|_| AuditError::QueueFull)?.map_err(|_| AuditError::Closed)?;
@@ -60,9 +66,8 @@ impl LineWriter {
 impl Sink for LineWriter {
     fn record(&self, event: Event) -> Pin<Box<dyn Future<Output = Result<(), AuditError>> + Send + '_>> {
         Box::pin(async move {
-            let outcome = self.write(event).await;
-            self.writable.store(outcome.is_ok(), Ordering::Relaxed);
-            outcome
+            let line = event.to_line().map_err(|_| AuditError::Serialise)?;
+            self.write(line).await
         })
     }
 
@@ -93,4 +98,4 @@ fn write_all(mut output: impl Write, mut lines: mpsc::Receiver<Line>, writable: 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

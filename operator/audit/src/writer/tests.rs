@@ -11,7 +11,7 @@ use crate::event::ApiCall;
 use crate::identity::UserIdentity;
 use crate::parameters::{AdditionalEventData, RequestParameters};
 
-fn event(name: &'static str) -> Event {
+pub(crate) fn event(name: &'static str) -> Event {
     let call = ApiCall {
         user_identity: UserIdentity::Unknown { access_key_id: None },
         event_source: "kms.amazonaws.com",
@@ -34,9 +34,9 @@ fn event(name: &'static str) -> Event {
 
 /// An output whose first write takes half the bytes and then fails.
 #[derive(Clone, Default)]
-struct Output {
-    bytes: Arc<Mutex<Vec<u8>>>,
-    failing: Arc<AtomicBool>,
+pub(crate) struct Output {
+    pub(crate) bytes: Arc<Mutex<Vec<u8>>>,
+    pub(crate) failing: Arc<AtomicBool>,
 }
 
 impl Write for Output {

@@ -1,0 +1,99 @@
+//! Gathers the records of one core, so that they wake the writer's thread once and not one by one.
+//!
+//! While one batch is being written the next one collects: under load many records share a write, and at rest a record
+//! leaves at once. Waking another thread costs more than making a record (performance §2.2).
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::event::Event;
+use crate::sink::{AuditError, Sink};
+use crate::writer::LineWriter;
+
+/// Records that may wait for the present batch; more are refused, not kept in memory.
+const MOST_WAITING: usize = 4_096;
+
+type Outcome = Result<(), AuditError>;
+
+#[derive(Default)]
+struct Batch {
+    lines: Vec<u8>,
+    waiting: Vec<oneshot::Sender<Outcome>>,
+}
+
+#[derive(Default)]
+struct Next {
+    batch: Batch,
+    /// Whether a task writes batches until there are none.
+    is_writing: bool,
+}
+
+/// A [`Sink`] in front of a [`LineWriter`], for the requests of one core. Others may use it too, but would wait for its lock.
+pub struct Gathered {
+    writer: Arc<LineWriter>,
+    next: Arc<Mutex<Next>>,
+}
+
+impl Gathered {
+    /// Gathers records for `writer`.
+    #[must_use]
+    pub fn new(writer: Arc<LineWriter>) -> Self {
+        Self { writer, next: Arc::default() }
+    }
+
+    /// Adds a record to the next batch, and sees to it that the batch is written.
+    fn add(&self, event: &Event) -> Result<oneshot::Receiver<Outcome>, AuditError> {
+        let mut next = lock(&self.next);
+        if next.batch.waiting.len() >= MOST_WAITING {
+            return Err(AuditError::QueueFull);
+        }
+        event.append_line(&mut next.batch.lines).map_err(|_| AuditError::Serialise)?;
+        let (written, outcome) = oneshot::channel();
+        next.batch.waiting.push(written);
+        if !next.is_writing {
+            next.is_writing = true;
+            // A task of its own: the request that happens to be first may be given up by its client.
+            tokio::spawn(write_batches(Arc::clone(&self.writer), Arc::clone(&self.next)));
+        }
+        Ok(outcome)
+    }
+}
+
+impl Sink for Gathered {
+    fn record(&self, event: Event) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        let added = self.add(&event);
+        Box::pin(async move { added?.await.map_err(|_| AuditError::Closed)? })
+    }
+
+    fn is_writable(&self) -> bool {
+        self.writer.is_writable()
+    }
+}
+
+async fn write_batches(writer: Arc<LineWriter>, next: Arc<Mutex<Next>>) {
+    while let Some(Batch { lines, waiting }) = take(&next) {
+        let outcome = writer.write(lines).await;
+        for request in waiting {
+            // A request that has gone away needs no answer.
+            let _ = request.send(outcome);
+        }
+    }
+}
+
+/// The batch that has collected; `None` ends the writing, so that the next record begins it anew.
+fn take(next: &Mutex<Next>) -> Option<Batch> {
+    let mut next = lock(next);
+    next.is_writing = !next.batch.waiting.is_empty();
+    next.is_writing.then(|| std::mem::take(&mut next.batch))
+}
+
+fn lock(next: &Mutex<Next>) -> MutexGuard<'_, Next> {
+    // A panic while the lock was held leaves at worst a record without its waiting request.
+    next.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
