@@ -39,7 +39,7 @@ pub struct Gateway {
     pub(crate) index: Arc<Index>,
     pub(crate) stores: Arc<dyn ConnectedStores>,
     pub(crate) control: Arc<dyn ControlPlane>,
-    pub(crate) authorization: Authorization,
+    pub(crate) authorization: Arc<Authorization>,
     pub(crate) audit: Arc<dyn Sink>,
     pub(crate) metrics: Metrics,
     pub(crate) place: Place,
@@ -52,8 +52,23 @@ impl Gateway {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let Parts { index, stores, control, authorizer, audit, metrics, place } = parts;
-        let (authorization, key_patience) = (Authorization::new(authorizer), KEY_PATIENCE);
+        let (authorization, key_patience) = (Arc::new(Authorization::new(authorizer)), KEY_PATIENCE);
         Self { index, stores, control, authorization, audit, metrics, place, key_patience }
+    }
+
+    /// The same gateway for another core, with connections and a way to the audit of its own; everything else is shared.
+    #[must_use]
+    pub fn on_core(&self, stores: Arc<dyn ConnectedStores>, audit: Arc<dyn Sink>) -> Self {
+        Self {
+            index: Arc::clone(&self.index),
+            stores,
+            control: Arc::clone(&self.control),
+            authorization: Arc::clone(&self.authorization),
+            audit,
+            metrics: self.metrics.clone(),
+            place: self.place.clone(),
+            key_patience: self.key_patience,
+        }
     }
 
     /// Forgets authorisation decisions that nobody has asked for in a day.

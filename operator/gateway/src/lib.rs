@@ -29,11 +29,11 @@ mod validation;
 mod wire;
 
 pub use arn::Place;
-pub use cluster::{GatewayConfig, Readiness, RunError, run};
+pub use cluster::{GatewayConfig, HsmStore, Readiness, RunError, run};
 pub use error::{ApiError, ErrorCode};
 pub use gateway::{Gateway, Parts};
 pub use metrics::Metrics;
 pub use router::WholeRequest;
-pub use server::{CertificateError, ServingCertificate, serve};
+pub use server::{CertificateError, Cores, Handshake, ServingCertificate, ServingPlace, serve};
 pub use service::Service;
 pub use target::Operation;

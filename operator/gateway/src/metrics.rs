@@ -3,9 +3,10 @@
 //!
 //! Label values come from closed enums only: no request can make a new time series.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::error::ErrorCode;
 use crate::target::Operation;
@@ -18,11 +19,28 @@ const OTHER: &str = "other";
 pub struct Metrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
+    /// The series in use, so that counting neither hashes labels nor locks.
+    series: Arc<[Series]>,
     audit_failures: IntCounter,
     /// Open client connections.
     pub(crate) connections: IntGauge,
     /// Connections closed at once because there were too many.
     pub(crate) refused_connections: IntCounter,
+}
+
+/// The series of one operation, looked up when they are first needed: what never happened has no series.
+struct Series {
+    succeeded: OnceLock<IntCounter>,
+    /// By the number of the error code.
+    failed: Vec<OnceLock<IntCounter>>,
+    seconds: OnceLock<Histogram>,
+}
+
+impl Series {
+    fn unused() -> Self {
+        let failed = ErrorCode::ALL.iter().map(|_| OnceLock::new()).collect();
+        Self { succeeded: OnceLock::new(), failed, seconds: OnceLock::new() }
+    }
 }
 
 impl Metrics {
@@ -44,6 +62,8 @@ impl Metrics {
         let metrics = Self {
             requests,
             seconds,
+            // One for each operation and one for requests that named none.
+            series: (0..=Operation::ALL.len()).map(|_| Series::unused()).collect(),
             audit_failures: IntCounter::new(
                 "kms_gateway_audit_failures_total",
                 "Audit records that were not written.",
@@ -63,12 +83,48 @@ impl Metrics {
     }
 
     pub(crate) fn answered(&self, operation: Option<Operation>, error: Option<ErrorCode>, took: Duration) {
-        let operation = operation.map_or(OTHER, Operation::name);
-        self.requests.with_label_values(&[operation, error.map_or("OK", ErrorCode::name)]).inc();
-        self.seconds.with_label_values(&[operation]).observe(took.as_secs_f64());
+        let index = operation.map_or(Operation::ALL.len(), |operation| operation as usize);
+        let Some(series) = self.series.get(index) else { return };
+        let name = operation.map_or(OTHER, Operation::name);
+        let requests = |result| self.requests.with_label_values(&[name, result]);
+        match error {
+            None => series.succeeded.get_or_init(|| requests("OK")).inc(),
+            Some(code) => {
+                if let Some(failed) = series.failed.get(code as usize) {
+                    failed.get_or_init(|| requests(code.name())).inc();
+                }
+            }
+        }
+        series.seconds.get_or_init(|| self.seconds.with_label_values(&[name])).observe(took.as_secs_f64());
     }
 
     pub(crate) fn audit_failed(&self) {
         self.audit_failures.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_operation_and_result_is_counted_in_its_own_series_and_nothing_else_appears() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
+        let operations = || Operation::ALL.iter().copied().map(Some).chain([None]);
+        let results = || ErrorCode::ALL.iter().copied().map(Some).chain([None]);
+        for (operation, result) in operations().flat_map(|operation| results().map(move |result| (operation, result))) {
+            metrics.answered(operation, result, Duration::from_millis(1));
+        }
+        metrics.answered(Some(Operation::Encrypt), None, Duration::from_millis(1));
+        for (operation, result) in operations().flat_map(|operation| results().map(move |result| (operation, result))) {
+            let labels = [operation.map_or(OTHER, Operation::name), result.map_or("OK", ErrorCode::name)];
+            let expected = if labels == ["Encrypt", "OK"] { 2 } else { 1 };
+            assert_eq!(metrics.requests.with_label_values(&labels).get(), expected, "{labels:?}");
+        }
+        let families = registry.gather();
+        let count = |name| families.iter().find(|family| family.name() == name).map(|family| family.get_metric().len());
+        assert_eq!(count("kms_gateway_requests_total"), Some((Operation::ALL.len() + 1) * (ErrorCode::ALL.len() + 1)));
+        assert_eq!(count("kms_gateway_request_seconds"), Some(Operation::ALL.len() + 1));
     }
 }

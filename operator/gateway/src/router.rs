@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use audit::{ApiCall, Event, UserIdentity};
+use aws_lc_rs::rand;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
@@ -41,6 +42,26 @@ pub struct WholeRequest {
     pub received_at: Timestamp,
 }
 
+/// The ids of a request and of its record.
+#[derive(Clone, Copy)]
+struct Ids {
+    request: Uuid,
+    event: Uuid,
+}
+
+impl Ids {
+    /// Two random ids for one call of the generator, which costs more than all the rest of making them.
+    fn random() -> Self {
+        let mut bytes = [0; 32];
+        let Ok(()) = rand::fill(&mut bytes) else { return Self { request: Uuid::new_v4(), event: Uuid::new_v4() } };
+        let [request, event] = [0, 16].map(|start| {
+            let half = bytes.get(start..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
+            uuid::Builder::from_random_bytes(half).into_uuid()
+        });
+        Self { request, event }
+    }
+}
+
 /// What became of a request, before it is audited and written out.
 struct Outcome {
     service: Service,
@@ -54,9 +75,10 @@ impl Gateway {
     /// Answers one request.
     pub async fn handle(&self, request: WholeRequest) -> Response<Full<Bytes>> {
         let began = Instant::now();
-        let request_id = Uuid::new_v4();
+        let ids = Ids::random();
+        let request_id = ids.request;
         let mut outcome = self.process(&request, request_id).await;
-        if let Err(error) = self.audit.record(self.event(&request, &outcome, request_id)).await {
+        if let Err(error) = self.audit.record(self.event(&request, &outcome, ids)).await {
             tracing::error!(%error, %request_id, "a request was not audited");
             self.metrics.audit_failed();
             // Reads of metadata still answer; everything else fails (INV-69).
@@ -72,7 +94,8 @@ impl Gateway {
     /// Answers a request whose body was not read: too large, or too slow. It is audited like any other.
     pub async fn refuse(&self, parts: Parts, peer: IpAddr, code: ErrorCode) -> Response<Full<Bytes>> {
         let request = WholeRequest { parts, body: Zeroizing::default(), peer, received_at: Timestamp::now() };
-        let request_id = Uuid::new_v4();
+        let ids = Ids::random();
+        let request_id = ids.request;
         let outcome = Outcome {
             service: spoken(&request),
             operation: None,
@@ -83,7 +106,7 @@ impl Gateway {
                 "The request body is larger than any valid one, or took too long to arrive.",
             )),
         };
-        if let Err(error) = self.audit.record(self.event(&request, &outcome, request_id)).await {
+        if let Err(error) = self.audit.record(self.event(&request, &outcome, ids)).await {
             tracing::error!(%error, %request_id, "a request was not audited");
             self.metrics.audit_failed();
         }
@@ -146,7 +169,7 @@ impl Gateway {
         operation::run(&mut Call { gateway: self, caller, operation, body, notes }).await
     }
 
-    fn event(&self, request: &WholeRequest, outcome: &Outcome, request_id: Uuid) -> Event {
+    fn event(&self, request: &WholeRequest, outcome: &Outcome, ids: Ids) -> Event {
         let error = outcome.result.as_ref().err();
         let account = outcome.caller.as_ref().map(|caller| caller.account.id.clone());
         let call = ApiCall {
@@ -161,12 +184,12 @@ impl Gateway {
             request_parameters: outcome.notes.parameters.clone(),
             response_elements: outcome.notes.response.clone().filter(|_| error.is_none()),
             additional_event_data: outcome.notes.additional.clone(),
-            request_id,
+            request_id: ids.request,
             read_only: outcome.operation.is_none_or(Operation::read_only),
             resources: outcome.notes.resources.clone(),
             recipient_account_id: account,
         };
-        Event::new(Uuid::new_v4(), Timestamp::now(), call)
+        Event::new(ids.event, Timestamp::now(), call)
     }
 }
 

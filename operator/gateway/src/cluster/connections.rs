@@ -4,20 +4,19 @@
 //! else it is taken out of reach at once, and when the last request that uses it has ended it counts as stopped (D12).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use hsm_client::pool::Pool;
 use hsm_client::{HsmEndpoint, TrustAnchor};
-use operator_api::cloud_hsm_cluster::{Hsm, HsmState};
 use operator_api::{CloudHsmCluster, ConnectionState};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::client_identities::ClusterIdentity;
+use super::endpoint::endpoint;
 use super::feed::ObjectName;
-use super::hsm_store::HsmStore;
-use crate::crypto::{ConnectedStores, StoreCrypto};
+use super::hsm_store::{Connection, HsmStore};
 use crate::index::StoreEntry;
 
 /// What is needed of a cluster.
@@ -32,16 +31,18 @@ struct Known {
     clusters: HashMap<ObjectName, Cluster>,
     identities: HashMap<String, ClusterIdentity>,
     /// Connections taken out of reach whose last requests are not known to have ended.
-    stopping: Vec<(String, Arc<HsmStore>)>,
+    stopping: Vec<(String, Arc<Connection>)>,
     /// Highest generation per store id that is known to have stopped.
     stopped: BTreeMap<String, i64>,
 }
 
-type Live = HashMap<Arc<str>, (Arc<str>, Arc<HsmStore>)>;
+type Live = HashMap<Arc<str>, (Arc<str>, Arc<Connection>)>;
 
 /// The connected stores of this replica.
 pub(super) struct Connections {
     zone: String,
+    /// The cores that serve requests.
+    runtimes: Vec<Handle>,
     known: Mutex<Known>,
     /// By store id: its namespace, and its connection. Read on every request, never locked.
     live: ArcSwap<Live>,
@@ -50,9 +51,15 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// No connections yet. `zone` is this replica's own, empty if unknown.
-    pub(super) fn new(zone: String) -> Self {
-        Self { zone, known: Mutex::default(), live: ArcSwap::default(), changed: Notify::new() }
+    /// No connections yet. `zone` is this replica's own, empty if unknown; each of `runtimes` gets sessions of its own.
+    pub(super) fn new(zone: String, runtimes: &[Handle]) -> Self {
+        Self {
+            zone,
+            runtimes: runtimes.to_vec(),
+            known: Mutex::default(),
+            live: ArcSwap::default(),
+            changed: Notify::new(),
+        }
     }
 
     pub(super) fn put_store(&self, object: ObjectName, store: StoreEntry) {
@@ -129,7 +136,7 @@ impl Connections {
         let mut known = self.lock();
         let Known { stopping, stopped, stores, .. } = &mut *known;
         stopping.retain(|(store_id, connection)| {
-            let ended = Arc::strong_count(connection) == 1;
+            let ended = connection.is_unused();
             if ended {
                 raise(stopped, store_id, connection.generation);
             }
@@ -147,6 +154,19 @@ impl Connections {
         stopped.clone()
     }
 
+    /// What the requests of core number `core` use of a store's connection.
+    pub(super) fn on_core(
+        &self,
+        core: usize,
+        namespace: &str,
+        store_id: &str,
+        generation: i64,
+    ) -> Option<Arc<HsmStore>> {
+        let live = self.live.load();
+        let (owner, connection) = live.get(store_id)?;
+        if **owner == *namespace && connection.generation == generation { connection.on_core(core) } else { None }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -162,7 +182,7 @@ impl Connections {
                 Some((namespace, connection))
                     if **namespace == object.0 && connection.generation == store.generation =>
                 {
-                    connection.pool.update_endpoints(cluster.endpoints.clone());
+                    connection.update_endpoints(&cluster.endpoints);
                     Arc::clone(connection)
                 }
                 _ => match self.open(store, cluster, identity) {
@@ -182,13 +202,16 @@ impl Connections {
         }
     }
 
-    fn open(&self, store: &StoreEntry, cluster: &Cluster, identity: &ClusterIdentity) -> Option<Arc<HsmStore>> {
+    fn open(&self, store: &StoreEntry, cluster: &Cluster, identity: &ClusterIdentity) -> Option<Arc<Connection>> {
         let anchor = anchor(store, identity)?;
         let generation = u64::try_from(store.generation).ok()?;
-        let (id, endpoints) = (&store.custom_key_store_id, cluster.endpoints.clone());
+        let (id, endpoints) = (&store.custom_key_store_id, &cluster.endpoints);
         tracing::info!(store = %id, generation, hsms = endpoints.len(), "connecting to a store");
-        let pool = Pool::new(Arc::clone(&identity.identity), anchor, id, generation, endpoints, &self.zone);
-        Some(Arc::new(HsmStore { pool, generation: store.generation }))
+        let pool = || {
+            let (identity, anchor) = (Arc::clone(&identity.identity), anchor.clone());
+            Pool::new(identity, anchor, id, generation, endpoints.clone(), &self.zone)
+        };
+        Some(Arc::new(Connection::open(store.generation, &self.runtimes, pool)))
     }
 
     /// Takes all connections to a cluster out of reach.
@@ -211,15 +234,6 @@ impl Connections {
             .partition(|(id, _)| ids.contains(id));
         self.live.store(Arc::new(kept));
         known.stopping.extend(gone.into_iter().map(|(id, (_, connection))| (id.to_string(), connection)));
-    }
-}
-
-impl ConnectedStores for Connections {
-    fn store(&self, namespace: &str, custom_key_store_id: &str, generation: i64) -> Option<Arc<dyn StoreCrypto>> {
-        let live = self.live.load();
-        let (owner, connection) = live.get(custom_key_store_id)?;
-        (**owner == *namespace && connection.generation == generation)
-            .then(|| Arc::clone(connection) as Arc<dyn StoreCrypto>)
     }
 }
 
@@ -253,26 +267,6 @@ fn anchor(store: &StoreEntry, identity: &ClusterIdentity) -> Option<TrustAnchor>
             None
         }
     }
-}
-
-/// Where a client finds an HSM. One that has no address, or is on its way out, is no endpoint.
-fn endpoint(hsm: &Hsm) -> Option<HsmEndpoint> {
-    if !matches!(hsm.state, HsmState::Active | HsmState::Degraded) {
-        return None;
-    }
-    let address: IpAddr = hsm.eni_ip.as_deref()?.parse().ok()?;
-    Some(HsmEndpoint {
-        hsm_id: hsm.hsm_id.clone(),
-        availability_zone: hsm.availability_zone.clone(),
-        address: SocketAddr::new(address, hsm.client_port),
-        identity_fingerprint: fingerprint(&hsm.identity_fingerprint)?,
-        host_certificate_fingerprint: fingerprint(hsm.host_certificate_fingerprint.as_deref()?)?,
-    })
-}
-
-fn fingerprint(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    hex::decode_to_slice(text, &mut bytes).ok().map(|()| bytes)
 }
 
 fn has_ended(state: ConnectionState) -> bool {

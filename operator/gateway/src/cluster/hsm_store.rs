@@ -1,18 +1,64 @@
-//! One live connection of a store: a pool of delegated sessions behind the trait that the operations use.
+//! One live connection of a store: on each core a pool of delegated sessions, behind the trait that the operations use.
+
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use hsm_client::pool::{Pool, PoolError};
-use hsm_client::{KeyId, ReturnCode};
+use hsm_client::{HsmEndpoint, KeyId, ReturnCode};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::crypto::{CryptoError, DataKey, StoreCrypto};
 
-/// The pool of one connection generation of one store.
-pub(super) struct HsmStore {
-    pub(super) pool: Pool,
+/// One connection generation of one store.
+pub(super) struct Connection {
     pub(super) generation: i64,
+    cores: Vec<(Handle, Arc<HsmStore>)>,
+}
+
+impl Connection {
+    /// Opens a pool on each of `runtimes`: sessions are driven by the core whose requests they carry.
+    pub(super) fn open(generation: i64, runtimes: &[Handle], open: impl Fn() -> Pool) -> Self {
+        let on = |runtime: &Handle| {
+            let _entered = runtime.enter();
+            (runtime.clone(), Arc::new(HsmStore::new(open())))
+        };
+        Self { generation, cores: runtimes.iter().map(on).collect() }
+    }
+
+    /// Takes a new list of HSMs.
+    pub(super) fn update_endpoints(&self, endpoints: &[HsmEndpoint]) {
+        for (runtime, store) in &self.cores {
+            let _entered = runtime.enter();
+            store.pool.update_endpoints(endpoints.to_vec());
+        }
+    }
+
+    /// What the requests of one core use.
+    pub(super) fn on_core(&self, core: usize) -> Option<Arc<HsmStore>> {
+        self.cores.get(core).map(|(_, store)| Arc::clone(store))
+    }
+
+    /// Whether no request uses it, and, because `self` is the last reference, none can begin to (D12).
+    pub(super) fn is_unused(self: &Arc<Self>) -> bool {
+        // In this order: while nobody else can reach the connection, the counts of its cores can only fall.
+        Arc::strong_count(self) == 1 && self.cores.iter().all(|(_, store)| Arc::strong_count(store) == 1)
+    }
+}
+
+/// The HSMs of one store as the requests of one core reach them.
+pub struct HsmStore {
+    pool: Pool,
+}
+
+impl HsmStore {
+    /// Uses the sessions of `pool`.
+    #[must_use]
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
 }
 
 impl StoreCrypto for HsmStore {

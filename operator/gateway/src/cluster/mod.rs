@@ -10,6 +10,8 @@ mod config;
 mod connections;
 mod control_plane;
 mod convert;
+mod core_stores;
+mod endpoint;
 mod feed;
 mod hsm_store;
 mod keys;
@@ -21,5 +23,6 @@ mod secrets;
 mod stores;
 
 pub use config::GatewayConfig;
+pub use hsm_store::HsmStore;
 pub use readiness::Readiness;
 pub use run::{RunError, run};

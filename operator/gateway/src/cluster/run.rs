@@ -4,11 +4,12 @@ use std::io::stdout;
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit::LineWriter;
+use audit::{Gathered, LineWriter};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +18,7 @@ use super::accounts::Accounts;
 use super::config::GatewayConfig;
 use super::connections::Connections;
 use super::control_plane::Kubernetes;
+use super::core_stores::CoreStores;
 use super::feed::{Feed, follow};
 use super::keys::{Aliases, Keys};
 use super::lease;
@@ -27,7 +29,7 @@ use super::stores::{Clusters, Stores};
 use crate::gateway::{Gateway, Parts};
 use crate::index::Index;
 use crate::metrics::Metrics;
-use crate::server::{CertificateError, ServingCertificate, serve};
+use crate::server::{CertificateError, Cores, ServingCertificate, ServingPlace, serve};
 
 /// How often decisions that nobody needs any more are forgotten.
 const FORGETTING: Duration = Duration::from_secs(3_600);
@@ -47,6 +49,9 @@ pub enum RunError {
     /// TLS cannot be configured.
     #[error("failed to configure TLS")]
     Tls(#[from] CertificateError),
+    /// The data path has no threads.
+    #[error("failed to start the threads that serve requests")]
+    Cores(#[source] std::io::Error),
     /// The audit writer has no thread.
     #[error("failed to start the audit writer")]
     Audit(#[source] std::io::Error),
@@ -68,17 +73,26 @@ pub async fn run(
     let listener =
         TcpListener::bind(config.listen).await.map_err(|source| RunError::Listen { address: config.listen, source })?;
     let index = Arc::new(Index::default());
-    let connections = Arc::new(Connections::new(config.zone.clone()));
+    let cores = Cores::start().map_err(RunError::Cores)?;
+    let connections = Arc::new(Connections::new(config.zone.clone(), cores.runtimes()));
+    let on_core = |core| Arc::new(CoreStores { connections: Arc::clone(&connections), core });
     let certificate = Arc::new(ServingCertificate::new()?);
+    let audit = Arc::new(LineWriter::start(stdout()).map_err(RunError::Audit)?);
     let gateway = Arc::new(Gateway::new(Parts {
         index: Arc::clone(&index),
-        stores: Arc::clone(&connections) as _,
+        stores: on_core(0),
         control: Arc::new(Kubernetes::new(client.clone())),
         authorizer: Arc::new(Reviews(client.clone())),
-        audit: Arc::new(LineWriter::start(stdout()).map_err(RunError::Audit)?),
+        audit: Arc::clone(&audit) as _,
         metrics,
         place: config.place.clone(),
     }));
+
+    let place = |(core, runtime): (usize, &Handle)| ServingPlace {
+        runtime: runtime.clone(),
+        gateway: Arc::new(gateway.on_core(on_core(core), Arc::new(Gathered::new(Arc::clone(&audit))))),
+    };
+    let places: Vec<_> = cores.runtimes().iter().enumerate().map(place).collect();
 
     // The watches and the lease outlive the accepting of connections: requests that drain still use what they know.
     let (tasks, background) = (TaskTracker::new(), CancellationToken::new());
@@ -90,8 +104,8 @@ pub async fn run(
 
     tokio::select! {
         () = readiness.ready() => {
-            tracing::info!(address = %config.listen, region = config.place.region, "serving");
-            serve(listener, certificate, gateway, shutdown).await;
+            tracing::info!(address = %config.listen, region = config.place.region, cores = places.len(), "serving");
+            serve(listener, certificate.acceptor(), places, shutdown).await;
         }
         () = shutdown.cancelled() => {}
     }

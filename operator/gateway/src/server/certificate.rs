@@ -11,6 +11,7 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
+use tokio_rustls::TlsAcceptor;
 
 /// Why a certificate cannot be served. The one in use, if any, stays.
 #[derive(Debug, Error)]
@@ -85,8 +86,9 @@ impl ServingCertificate {
         self.current.0.load().is_some()
     }
 
-    /// The TLS configuration that resolves to this holder.
-    pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.configuration)
+    /// Answers handshakes with what this holder holds at the time.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.configuration))
     }
 }

@@ -2,11 +2,13 @@
 
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use hsm_client::pki::CertificateAuthority;
-use http::StatusCode;
-use http_body_util::StreamBody;
-use hyper::body::Frame;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Body, Frame};
 use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -14,6 +16,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
+use super::connection::{BODY_BYTES, HEADER_BYTES, HEADER_FIELDS};
 use super::*;
 use crate::router::tests::bench::Bench;
 
@@ -49,7 +52,8 @@ impl Serving {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
         let gateway = Arc::clone(&bench.gateway);
-        let task = tokio::spawn(serve(listener, Arc::clone(&certificate), gateway, shutdown.clone()));
+        let places = vec![ServingPlace { runtime: Handle::current(), gateway }];
+        let task = tokio::spawn(serve(listener, certificate.acceptor(), places, shutdown.clone()));
         Self { bench, certificate, address, shutdown, task }
     }
 

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use hsm_client::pki::CertificateAuthority;
 use hsm_client::{ClientIdentity, ClientRole};
+use operator_api::cloud_hsm_cluster::{Hsm, HsmState};
 use serde_json::json;
 
 use super::*;
@@ -56,14 +57,14 @@ fn cluster() -> CloudHsmCluster {
 
 /// Connections that lack nothing but a connected store.
 fn connections() -> Connections {
-    let connections = Connections::new(String::new());
+    let connections = Connections::new(String::new(), &[Handle::current(), Handle::current()]);
     connections.put_cluster(("team-a".to_owned(), "payments".to_owned()), &cluster());
     connections.put_identity(CLUSTER, identity());
     connections
 }
 
 fn is_live(connections: &Connections, generation: i64) -> bool {
-    connections.store("team-a", STORE, generation).is_some()
+    connections.on_core(0, "team-a", STORE, generation).is_some()
 }
 
 #[tokio::test]
@@ -80,14 +81,14 @@ async fn a_store_is_in_reach_only_while_connected_under_its_generation_and_in_it
     }
     connections.put_store(object(), store(ConnectionState::Connected, 4));
     assert!(is_live(&connections, 4) && !is_live(&connections, 3) && !is_live(&connections, 5));
-    assert!(connections.store("team-b", STORE, 4).is_none(), "INV-67");
+    assert!(connections.on_core(0, "team-b", STORE, 4).is_none(), "INV-67");
     connections.put_store(object(), store(ConnectionState::Disconnecting, 4));
     assert!(!is_live(&connections, 4), "at once");
 }
 
 #[tokio::test]
 async fn everything_that_a_connection_needs_must_be_there_and_may_come_in_any_order() {
-    let connections = Connections::new(String::new());
+    let connections = Connections::new(String::new(), &[Handle::current(), Handle::current()]);
     connections.put_store(object(), store(ConnectionState::Connected, 4));
     connections.put_identity(CLUSTER, identity());
     assert!(!is_live(&connections, 4));
@@ -101,11 +102,13 @@ async fn everything_that_a_connection_needs_must_be_there_and_may_come_in_any_or
 async fn a_connection_counts_as_stopped_when_its_last_request_has_ended() {
     let connections = connections();
     connections.put_store(object(), store(ConnectionState::Connected, 4));
-    let under_way = connections.store("team-a", STORE, 4).unwrap();
+    let under_way = [0, 1].map(|core| connections.on_core(core, "team-a", STORE, 4).unwrap());
     assert_eq!(connections.stopped().get(STORE), None);
     connections.put_store(object(), store(ConnectionState::Disconnecting, 4));
-    assert_eq!(connections.stopped().get(STORE), None, "a request is still under way");
-    drop(under_way);
+    for request in under_way {
+        assert_eq!(connections.stopped().get(STORE), None, "a request is still under way on one of the cores");
+        drop(request);
+    }
     assert_eq!(connections.stopped().get(STORE), Some(&4));
 }
 
@@ -137,9 +140,9 @@ async fn two_stores_that_claim_one_id_are_both_out_of_reach() {
 async fn a_new_client_identity_replaces_the_connections_made_with_the_old_one() {
     let connections = connections();
     connections.put_store(object(), store(ConnectionState::Connected, 4));
-    let before = connections.store("team-a", STORE, 4).unwrap();
+    let before = connections.on_core(0, "team-a", STORE, 4).unwrap();
     connections.put_identity(CLUSTER, identity());
-    let after = connections.store("team-a", STORE, 4).unwrap();
+    let after = connections.on_core(0, "team-a", STORE, 4).unwrap();
     assert!(!Arc::ptr_eq(&before, &after));
 }
 

@@ -1,0 +1,127 @@
+//! One connection: the handshake, then HTTP/1.1 or HTTP/2 until either side has enough.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::Watcher;
+use jiff::Timestamp;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::handshake::Handshake;
+use crate::error::ErrorCode;
+use crate::gateway::Gateway;
+use crate::router::WholeRequest;
+
+/// Time for a TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Time for the header of a request, which is also how long an idle connection stays.
+const HEADER: Duration = Duration::from_secs(60);
+/// Header bytes of a request at most.
+pub(super) const HEADER_BYTES: usize = 16 * 1_024;
+/// Header fields of a request at most.
+pub(super) const HEADER_FIELDS: usize = 64;
+/// Body bytes of a request at most: several times the largest valid one.
+pub(super) const BODY_BYTES: usize = 64 * 1_024;
+/// Time for a body.
+const BODY: Duration = Duration::from_secs(20);
+/// Concurrent HTTP/2 requests of a connection at most.
+const STREAMS: u32 = 128;
+
+pub(super) fn protocol() -> auto::Builder<TokioExecutor> {
+    let mut protocol = auto::Builder::new(TokioExecutor::new());
+    protocol
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER)
+        .max_headers(HEADER_FIELDS)
+        .max_buf_size(HEADER_BYTES);
+    protocol
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX))
+        .keep_alive_interval(HEADER)
+        .keep_alive_timeout(HANDSHAKE);
+    protocol
+}
+
+/// One accepted connection.
+pub(super) struct Connection {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) protocol: Arc<auto::Builder<TokioExecutor>>,
+    pub(super) peer: SocketAddr,
+    /// Its place among all connections and among those of its core, given back when it ends.
+    pub(super) _seat: (OwnedSemaphorePermit, Arc<()>),
+}
+
+impl Connection {
+    pub(super) async fn run(self, stream: std::net::TcpStream, handshake: impl Handshake, watcher: Watcher) {
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
+        // Requests are small: waiting to fill a segment would only add latency.
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let Ok(Ok(stream)) = timeout(HANDSHAKE, handshake.shake(stream)).await else {
+            tracing::debug!(peer = %self.peer, "no TLS handshake");
+            return;
+        };
+        self.gateway.metrics.connections.inc();
+        let (gateway, peer) = (Arc::clone(&self.gateway), self.peer.ip());
+        let service = service_fn(move |request| {
+            let gateway = Arc::clone(&gateway);
+            async move { Ok::<_, Infallible>(answer(&gateway, peer, request).await) }
+        });
+        let served = watcher.watch(self.protocol.serve_connection(TokioIo::new(stream), service)).await;
+        if let Err(error) = served {
+            tracing::debug!(%error, peer = %self.peer, "a connection ended");
+        }
+        self.gateway.metrics.connections.dec();
+    }
+}
+
+async fn answer(gateway: &Gateway, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (parts, body) = request.into_parts();
+    match timeout(BODY, read(body)).await {
+        Ok(Ok(body)) => gateway.handle(WholeRequest { parts, body, peer, received_at: Timestamp::now() }).await,
+        Ok(Err(Unread)) => gateway.refuse(parts, peer, ErrorCode::RequestEntityTooLarge).await,
+        Err(_) => gateway.refuse(parts, peer, ErrorCode::RequestTimeout).await,
+    }
+}
+
+/// The body was too large, or the connection broke.
+struct Unread;
+
+/// Reads a body into one buffer that is wiped on drop. The buffer never grows: growing would leave copies behind.
+async fn read(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, Unread> {
+    let declared = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    if declared.is_some_and(|length| length > BODY_BYTES) {
+        return Err(Unread);
+    }
+    let mut whole = Zeroizing::new(Vec::with_capacity(declared.unwrap_or(BODY_BYTES)));
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Unread)?;
+        let Ok(mut data) = frame.into_data() else { continue };
+        if whole.len() + data.remaining() > BODY_BYTES {
+            return Err(Unread);
+        }
+        while data.has_remaining() {
+            let chunk = data.chunk();
+            whole.extend_from_slice(chunk);
+            let length = chunk.len();
+            data.advance(length);
+        }
+    }
+    Ok(whole)
+}
