@@ -10,7 +10,7 @@ SCRIPTS := $(shell git ls-files --cached --others --exclude-standard '*.sh' .ci/
 CHART := charts/keystore-operator
 PLUGIN_DIR ?= $(HOME)/.local/bin
 
-.PHONY: help demo down plugin test test-unit test-integration test-machine e2e lint fmt deny generate verify images
+.PHONY: help demo down plugin test test-unit test-integration test-machine e2e bench lint fmt deny generate verify images
 
 help: ## Explain the commands
 	@printf 'keystore-operator: AWS-KMS-compatible keys in an HSM cluster that you control, on Kubernetes.\n\n'
@@ -45,6 +45,11 @@ e2e: ## Tests on kind with the chart installed; with CLUSTER=existing on the clu
 
 test-machine: ## What "up" heals after unclean ends, and that "down" leaves the machine as it was (root, 5 min, no part of "test")
 	$(CLUSTER)/unclean.sh
+
+# The profile `bench` is `release` with symbols: its programs lie in the folder `release`.
+bench: ## Speed of the data path next to its ceilings, and CPU time per operation (about 5 min; BENCH=--quick 1 min, BENCH=--help)
+	cargo build --locked --profile bench --package bench --package hsm-sim
+	target/x86_64-unknown-linux-gnu/release/bench $(BENCH)
 
 lint: ## Formatting, clippy, shellcheck, Helm lint, generated files, banned crates, no skipped tests
 	cargo fmt --all --check
