@@ -14,7 +14,7 @@ use crate::identity::Identity;
 use crate::membership::{Cluster, Membership};
 use crate::metrics::Metrics;
 use crate::replication::Replication;
-use crate::sessions::Sessions;
+use crate::sessions::{Session, Sessions};
 use crate::store::StoreError;
 use crate::store::committer::{Change, Store};
 use crate::store::lock::VolumeLock;
@@ -151,6 +151,19 @@ impl Hsm {
     /// `NotActive` before there is a cluster.
     pub(crate) fn cluster(&self) -> Outcome<Arc<Cluster>> {
         self.membership.load().cluster.clone().ok_or(ReturnCode::NotActive)
+    }
+
+    /// Admits a control command: refuses a deposed leader's, and remembers under whose fence the session works, so that the next leader's
+    /// fence ends every session of this one and not only that which took the fence (D12, INV-70).
+    ///
+    /// # Errors
+    /// `FenceTooLow`.
+    pub(crate) fn admit(&self, session: &Session, fence: u64) -> Outcome<()> {
+        self.control.check_fence(session.client.role, fence)?;
+        if fence > 0 {
+            session.set_fence_holder(&self.control.row().fence_holder);
+        }
+        Ok(())
     }
 
     /// Brings the gauges up to date.

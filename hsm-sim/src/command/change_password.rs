@@ -36,7 +36,7 @@ pub(crate) async fn run(
         return Err(ReturnCode::RoleDenied);
     }
     let _change = hsm.change.lock().await;
-    hsm.control.check_fence(session.client.role, request.fence)?;
+    hsm.admit(session, request.fence)?;
     let user = hsm.users.find(&name).ok_or(ReturnCode::UserNotFound)?;
     let epoch = request.new_epoch;
     if user.last_op_id == op_id && user.epoch == epoch {

@@ -15,7 +15,7 @@ use crate::vault::{Outcome, storage_code, text};
 pub(crate) async fn claim(hsm: &Hsm, session: &Session, request: &ClaimClusterRequest) -> Outcome<ClaimClusterReply> {
     let holder = text(&request.holder, false)?;
     let _change = hsm.change.lock().await;
-    hsm.control.check_fence(session.client.role, request.fence)?;
+    hsm.admit(session, request.fence)?;
     store(hsm, hsm.control.claimed(holder)?).await?;
     Ok(ClaimClusterReply {})
 }
@@ -27,7 +27,7 @@ pub(crate) async fn claim(hsm: &Hsm, session: &Session, request: &ClaimClusterRe
 pub(crate) async fn release(hsm: &Hsm, session: &Session, request: &ReleaseClaimRequest) -> Outcome<ReleaseClaimReply> {
     let holder = text(&request.holder, false)?;
     let _change = hsm.change.lock().await;
-    hsm.control.check_fence(session.client.role, request.fence)?;
+    hsm.admit(session, request.fence)?;
     store(hsm, hsm.control.released(holder)?).await?;
     Ok(ReleaseClaimReply {})
 }

@@ -26,7 +26,7 @@ pub(crate) async fn run(hsm: &Hsm, session: &Session, mut request: CreateUserReq
         return Err(ReturnCode::InvalidArgument);
     }
     let _change = hsm.change.lock().await;
-    hsm.control.check_fence(session.client.role, request.fence)?;
+    hsm.admit(session, request.fence)?;
     if let Some(existing) = hsm.users.find(&name) {
         let repeated = existing.last_op_id == op_id && existing.epoch == request.epoch;
         return if repeated { Ok(CreateUserReply {}) } else { Err(ReturnCode::UserExists) };

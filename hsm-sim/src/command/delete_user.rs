@@ -16,7 +16,7 @@ pub(crate) async fn run(hsm: &Hsm, session: &Session, request: &DeleteUserReques
     let officer = session.user_of_type(UserType::Co)?;
     let name = required_name(&request.user)?;
     let _change = hsm.change.lock().await;
-    hsm.control.check_fence(session.client.role, request.fence)?;
+    hsm.admit(session, request.fence)?;
     let _turn = hsm.users.turn(&name).await;
     hsm.users.find(&name).ok_or(ReturnCode::UserNotFound)?;
     if name == officer || !hsm.sessions.matching(|other| other.is_user(&name)).is_empty() {

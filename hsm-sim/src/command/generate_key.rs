@@ -28,7 +28,7 @@ pub(crate) async fn run(
         text(field, false)?;
     }
     let _turn = hsm.keys.turn(&id).await;
-    hsm.control.check_fence(session.client.role, request.fence)?;
+    hsm.admit(session, request.fence)?;
     if let Some((existing, conflict)) = hsm.keys.find(&id) {
         if existing.owner != owner {
             return Err(ReturnCode::KeyAccessDenied.into());

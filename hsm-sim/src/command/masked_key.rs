@@ -38,7 +38,7 @@ pub(crate) async fn insert(
     request: &InsertMaskedKeyRequest,
 ) -> Outcome<InsertMaskedKeyReply> {
     let user = session.user_of_type(UserType::Cu)?;
-    hsm.control.check_fence(session.client.role, request.fence)?;
+    hsm.admit(session, request.fence)?;
     let key = hsm.cluster()?.masking.unmask(&request.masked)?;
     if key.owner != user {
         return Err(ReturnCode::KeyAccessDenied);

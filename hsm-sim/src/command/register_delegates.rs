@@ -28,7 +28,7 @@ pub(crate) async fn run(
         return Err(ReturnCode::InvalidArgument);
     }
     let _change = hsm.change.lock().await;
-    hsm.control.check_fence(session.client.role, request.fence)?;
+    hsm.admit(session, request.fence)?;
     let entry = hsm.delegates.registered(store_id, request.generation, &owner, &clients)?;
     let stored = hsm.store.commit(vec![put(RecordKind::Delegates, store_id.as_bytes(), &entry)]).await;
     stored.map_err(|error| storage_code(&error))?;

@@ -16,7 +16,7 @@ use crate::vault::key::Key;
 pub(crate) async fn run(hsm: &Hsm, session: &Session, request: &SetKeyStateRequest) -> Outcome<SetKeyStateReply> {
     let (key, _) = owned(hsm, session, &request.key_id)?;
     let _turn = hsm.keys.turn(&key.id).await;
-    hsm.control.check_fence(session.client.role, request.fence)?;
+    hsm.admit(session, request.fence)?;
     let (key, _) = hsm.keys.find(&key.id).ok_or(ReturnCode::InvalidObjectHandle)?;
     if request.version == key.attribute_version && request.enabled == key.enabled {
         return Ok(SetKeyStateReply {});

@@ -109,7 +109,7 @@ impl Delegates {
         owner: &str,
         clients: &[[u8; 32]],
     ) -> Outcome<GenerationEntry> {
-        let mut entry = self.entry(store_id);
+        let mut entry = self.present(store_id);
         if generation <= entry.dropped_through {
             return Err(ReturnCode::DelegationNotLive);
         }
@@ -121,7 +121,7 @@ impl Delegates {
 
     /// A store's entry without this generation and those below, to be stored.
     pub(crate) fn dropped(&self, store_id: &str, generation: u64) -> GenerationEntry {
-        let mut entry = self.entry(store_id);
+        let mut entry = self.present(store_id);
         entry.dropped_through = entry.dropped_through.max(generation);
         entry.delegates.retain(|delegate| delegate.generation > generation);
         entry
@@ -153,10 +153,11 @@ impl Delegates {
         let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner);
         let ids: Vec<String> = stores.keys().cloned().collect();
         drop(stores);
-        ids.iter().map(|id| self.entry(id)).collect()
+        ids.iter().map(|id| self.present(id)).collect()
     }
 
-    fn entry(&self, store_id: &str) -> GenerationEntry {
+    /// A store's entry as it is.
+    pub(crate) fn present(&self, store_id: &str) -> GenerationEntry {
         let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner);
         let delegations = stores.get(store_id);
         let delegates = delegations.into_iter().flat_map(|delegations| delegations.live.values());

@@ -91,6 +91,22 @@ async fn a_new_leaders_fence_deposes_the_old_one() {
     assert_eq!(change(&new, new_fence, (1, 2), SECOND, 1).await, Ok(2));
 }
 
+/// D12: every session that worked under the old fence ends, not only the one that took it; else a leader that hangs would keep `kmsuser`
+/// logged in, and an officer could not change its password (HSM-46).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_leaders_fence_ends_every_session_that_worked_under_the_old_one() {
+    let cluster = Cluster::active().await;
+    let took_it = cluster.session(0).await;
+    let fence = cluster.fence(&took_it).await;
+    let logged_in = cluster.kmsuser(0).await;
+    logged_in.claim_cluster("cks-one", fence).await.expect("claims");
+    let (officer, never_commanded) = (cluster.officer(0).await, cluster.session(0).await);
+    let new_fence = officer.acquire_fence("another leader").await.expect("takes it");
+    assert!(!took_it.is_open() && !logged_in.is_open(), "a session of the deposed leader is still open");
+    assert!(never_commanded.is_open(), "it has done nothing as anybody's");
+    assert_eq!(change(&officer, new_fence, (1, 2), SECOND, 1).await, Ok(2), "nobody is logged in");
+}
+
 /// INV-44: one store holds the cluster, and a kill does not make it forget.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_excludes_every_other_store_until_it_is_released() {
