@@ -4,12 +4,13 @@
 //! tests do, tenants cannot.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use hsm_client::command::CommandCount;
+use hsm_client::command::{CommandCount, PasswordChange};
 use hsm_client::pki::{CertificateAuthority, PrivateKeyPem};
-use hsm_client::{ClientIdentity, ClientRole, HsmEndpoint, Session, TrustAnchor};
+use hsm_client::{ClientIdentity, ClientRole, HsmEndpoint, HsmError, KMS_USER, ReturnCode, Session, TrustAnchor};
 use hsm_initialization::custody::SecretName;
 use hsm_initialization::custody::entry::{CUSTOMER_CERTIFICATE, CUSTOMER_KEY};
 use k8s_openapi::api::core::v1::Secret;
@@ -17,14 +18,16 @@ use kube::{Api, Client};
 use operator_api::CloudHsmCluster;
 use zeroize::Zeroizing;
 
-use crate::installation::{VAULT_NAMESPACE, entry};
+use crate::installation::{GATEWAY_NAMESPACE, VAULT_NAMESPACE, entry};
+use crate::wait::{Look, until};
 
 /// Time limit of one phase of a dial.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The HSMs of one cluster, with what it takes to talk to them.
+#[derive(Clone)]
 pub struct Hsms {
-    identity: ClientIdentity,
+    identity: Arc<ClientIdentity>,
     anchor: TrustAnchor,
     endpoints: Vec<HsmEndpoint>,
     cluster_id: String,
@@ -46,8 +49,7 @@ impl Hsms {
         let cluster_id = cluster.spec.cluster_id.clone().context("the cluster has no id yet")?;
         let secrets: Api<Secret> = Api::namespaced(client.clone(), VAULT_NAMESPACE);
         let secret = secrets.get(&format!("{cluster_id}-controllers-client")).await?;
-        let key = PrivateKeyPem::parse(Zeroizing::new(entry(&secret, "tls.key")?))?;
-        let identity = ClientIdentity::from_pem(&entry(&secret, "tls.crt")?, &key)?;
+        let identity = identity(&secret)?;
         let officer = secrets.get(&format!("{cluster_id}-officer")).await?;
         let officer_password = Zeroizing::new(entry(&officer, "password")?);
         let status = cluster.status.as_ref().context("the cluster has no status")?;
@@ -60,6 +62,22 @@ impl Hsms {
     #[must_use]
     pub fn cluster_id(&self) -> &str {
         &self.cluster_id
+    }
+
+    /// The same with the gateway's certificate, which may use keys and command nothing.
+    ///
+    /// # Errors
+    /// When the certificate is missing.
+    pub async fn as_the_gateway(&self, client: &Client) -> Result<Self> {
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), GATEWAY_NAMESPACE);
+        let identity = identity(&secrets.get(&format!("{}-client", self.cluster_id)).await?)?;
+        Ok(Self { identity, ..self.clone() })
+    }
+
+    /// The first `count` HSMs, in the order of the cluster's status, which is that of the pods.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        Self { endpoints: self.endpoints.iter().take(count).cloned().collect(), ..self.clone() }
     }
 
     /// The endpoints, in the order of the cluster's status.
@@ -86,7 +104,7 @@ impl Hsms {
         let key = PrivateKeyPem::parse(Zeroizing::new(entry(&secret, CUSTOMER_KEY)?))?;
         let authority = CertificateAuthority::load(&entry(&secret, CUSTOMER_CERTIFICATE)?, &key)?;
         let issued = authority.issue_client(ClientRole::Owner, "owner", SystemTime::now())?;
-        self.identity = ClientIdentity::from_pem(&issued.certificate, &issued.key)?;
+        self.identity = Arc::new(ClientIdentity::from_pem(&issued.certificate, &issued.key)?);
         Ok(())
     }
 
@@ -115,6 +133,47 @@ impl Hsms {
         }
         Ok(sessions)
     }
+
+    /// What a crypto officer does with `changePswd`: a new password for `kmsuser` on each of these HSMs, as soon as nobody is logged in as it
+    /// (HSM-45, HSM-46). `number` must be another one each time.
+    ///
+    /// # Errors
+    /// When an HSM refuses, or somebody stays logged in.
+    pub async fn officer_sets_password(&self, password: &str, number: u64) -> Result<()> {
+        for officer in self.officer_sessions().await? {
+            let fence = officer.acquire_fence("a crypto officer").await?;
+            until("kmsuser to be logged out", TIMEOUT, || async {
+                let epoch = officer.user_info(KMS_USER).await?.context("no kmsuser")?.epoch;
+                let op_id = (u128::MAX - u128::from(number)).to_be_bytes();
+                let (user, expected_epoch, new_epoch) = (KMS_USER, epoch, epoch + 1);
+                let change = PasswordChange { user, new_password: password, expected_epoch, new_epoch, op_id, fence };
+                match officer.change_password(change).await {
+                    Ok(_) => Ok(Look::Done(())),
+                    Err(HsmError::Refused(ReturnCode::UserBusy)) => Ok(Look::NotYet("logged in".to_owned())),
+                    Err(error) => Err(error.into()),
+                }
+            })
+            .await
+            .with_context(|| officer.identity().hsm_id.clone())?;
+        }
+        Ok(())
+    }
+}
+
+/// How many logins the HSM has refused since it started. Not the user's failure count: that is 1 while a login is being verified (INV-62), and
+/// 0 after the next success.
+///
+/// # Errors
+/// As any command.
+pub async fn refused_logins(session: &Session) -> Result<u64> {
+    let commands = session.hsm_info().await?.commands;
+    let logins = commands.iter().filter(|count| count.command == hsm_protocol::Command::Login as u32);
+    Ok(logins.map(|count| count.refused).sum())
+}
+
+fn identity(secret: &Secret) -> Result<Arc<ClientIdentity>> {
+    let key = PrivateKeyPem::parse(Zeroizing::new(entry(secret, "tls.key")?))?;
+    Ok(Arc::new(ClientIdentity::from_pem(&entry(secret, "tls.crt")?, &key)?))
 }
 
 /// How often an HSM has answered `command` since its process started.

@@ -96,8 +96,11 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.signal(Signal::CONT);
-        self.stop();
+        // The id of a process that has ended may be somebody else's by now.
+        if matches!(self.ended(), Ok(None)) {
+            self.signal(Signal::CONT);
+            self.stop();
+        }
     }
 }
 

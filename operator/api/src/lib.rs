@@ -22,6 +22,7 @@ pub mod connection_status;
 pub mod crd;
 pub mod custom_key_store;
 pub mod field_manager;
+pub mod gateway_lease;
 pub mod keystore_account;
 pub mod keystore_claim;
 pub mod kms_access_key;

@@ -9,13 +9,14 @@ use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use operator_api::{CustomKeyStore, KmsKey};
 
-use crate::custom_key_store::Connections;
+use crate::custom_key_store::{Connections, Gateways};
 use crate::fences::Fences;
 use crate::keystore_account::Accounts;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::recovery::Written;
 use crate::report::{Attempts, Controller};
+use crate::ring::KeptRings;
 use crate::secrets::SecretStore;
 use crate::shared_store::SharedStore;
 use crate::write::Writes;
@@ -79,6 +80,10 @@ pub struct Context {
     pub connections: Connections,
     /// The recovery records that this process knows to be stored.
     pub records: Written,
+    /// The passwords of `kmsuser` as last stored, in case their Secret is deleted.
+    pub rings: KeptRings,
+    /// What was seen of the gateway's replicas.
+    pub gateways: Gateways,
     /// The store controller's cache.
     pub stores: SharedStore<CustomKeyStore>,
     /// The key controller's cache.
@@ -102,6 +107,8 @@ impl Context {
             fences: Fences::default(),
             connections: Connections::default(),
             records: Written::default(),
+            rings: KeptRings::default(),
+            gateways: Gateways::default(),
             stores: SharedStore::default(),
             keys: SharedStore::default(),
         }

@@ -62,8 +62,12 @@ sites! {
     ConnectFence = "connect.fence",
     /// `ClaimCluster` on one HSM (INV-44).
     ConnectClaimCluster = "connect.claim-cluster",
+    /// `DropGeneration` of all earlier connections on one HSM, which may have missed a disconnect (D12).
+    ConnectDropEarlier = "connect.drop-earlier",
     /// The rotation's intent in the ring (P1.2).
     ConnectRingIntent = "connect.ring-intent",
+    /// A deleted ring put back from memory (P1).
+    RingRestore = "ring.restore",
     /// A `kmsuser` login with the epoch that an HSM reports (P1.3).
     ConnectLogin = "connect.login",
     /// `ChangePassword` on one HSM (P1.4).

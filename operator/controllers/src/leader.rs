@@ -9,7 +9,9 @@
 mod election;
 mod observation;
 
+pub(crate) use election::record;
 pub use election::{Ended, Leader, elect};
+pub(crate) use observation::{Observation, Verdict};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

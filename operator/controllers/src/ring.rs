@@ -3,6 +3,10 @@
 //! Beside the ring the Secret remembers which password of the user's own Secret has been used up, so that accepting it and making it history
 //! are one write (INV-30).
 
+mod kept;
+
+pub use kept::KeptRings;
+
 use aws_lc_rs::hmac;
 use hsm_initialization::ring::{Ring, RingError};
 use serde::{Deserialize, Serialize};
@@ -102,14 +106,30 @@ pub fn name(cluster_id: &str) -> String {
     format!("{cluster_id}-kmsuser")
 }
 
-/// Quorum read of a cluster's ring (P1.1); `None` if there is none.
+/// What a look for the ring found.
+pub enum Found {
+    /// The stored ring.
+    Stored(StoredRing),
+    /// Its Secret was deleted and is there again, from this process's memory: somebody should be told (P1).
+    Restored(StoredRing),
+    /// There is none, and this process has no copy.
+    Gone,
+}
+
+/// Quorum read of a cluster's ring (P1.1). A deleted one is put back if this process has seen it.
 ///
 /// # Errors
 /// [`RingAccessError`]; a damaged ring is an error and never replaced.
-pub async fn read(context: &Context, cluster_id: &str) -> Result<Option<StoredRing>, RingAccessError> {
+pub async fn read(context: &Context, cluster_id: &str) -> Result<Found, RingAccessError> {
     let secrets = context.secrets(Controller::CustomKeyStore);
-    let stored = secrets.read(&context.namespaces().vault, &name(cluster_id)).await?;
-    stored.map(|secret| parse(cluster_id, secret)).transpose()
+    let (namespace, name) = (&context.namespaces().vault, name(cluster_id));
+    if let Some(secret) = secrets.read(namespace, &name).await? {
+        return kept(context, cluster_id, secret).map(Found::Stored);
+    }
+    let Some(copy) = context.rings.copy(cluster_id) else { return Ok(Found::Gone) };
+    tracing::error!(cluster = cluster_id, secret = name, "kmsuser's passwords were deleted; putting them back");
+    let restored = effect::at(Site::RingRestore, secrets.put_if_absent(namespace, &name, &[], copy)).await?;
+    kept(context, cluster_id, restored).map(Found::Restored)
 }
 
 /// Creates the ring of a cluster that has none: the way out when it was lost while disconnected (P1, last row but one of its table). If there
@@ -127,7 +147,7 @@ pub async fn create(
     let data = SecretData::default().with(RING, ring.encode().as_slice());
     let (namespace, name) = (&context.namespaces().vault, name(cluster_id));
     let stored = effect::at(site, secrets.put_if_absent(namespace, &name, &[], data)).await?;
-    parse(cluster_id, stored)
+    kept(context, cluster_id, stored)
 }
 
 /// Writes a changed ring back, on exactly the version that was read, and returns what is stored then.
@@ -143,7 +163,13 @@ pub async fn write(
     let secrets = context.secrets(Controller::CustomKeyStore);
     let (namespace, name, data) = (&context.namespaces().vault, name(cluster_id), changed.data());
     let stored = effect::at(site, secrets.replace(namespace, &name, &changed.secret, data)).await?;
-    parse(cluster_id, stored)
+    kept(context, cluster_id, stored)
+}
+
+fn kept(context: &Context, cluster_id: &str, secret: StoredSecret) -> Result<StoredRing, RingAccessError> {
+    let stored = parse(cluster_id, secret)?;
+    context.rings.keep(cluster_id, &stored);
+    Ok(stored)
 }
 
 fn parse(cluster_id: &str, secret: StoredSecret) -> Result<StoredRing, RingAccessError> {
@@ -166,7 +192,7 @@ mod tests {
         parse("cluster-a", crate::secrets::StoredSecret::for_tests(data)).unwrap()
     }
 
-    fn first() -> SecretData {
+    pub(super) fn first() -> SecretData {
         let ring = Ring::first(Password::generate().unwrap(), [7; 16]);
         SecretData::default().with(RING, ring.encode().as_slice())
     }

@@ -12,6 +12,7 @@ use operator_api::field_manager;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::effect::{self, Site};
 use crate::leader::{Leadership, NotLeader};
 use crate::report::{Failure, Retry};
 
@@ -234,7 +235,8 @@ impl Writes {
         }
         let mut finalizers = object.finalizers().to_vec();
         finalizers.push(finalizer.to_owned());
-        self.patch(api, object, serde_json::json!({ "metadata": { "finalizers": finalizers } })).await
+        let patch = serde_json::json!({ "metadata": { "finalizers": finalizers } });
+        effect::at(Site::Finalizer, self.patch(api, object, patch)).await
     }
 
     /// Takes `finalizer` off `object`, on exactly the version that was read.
@@ -251,7 +253,8 @@ impl Writes {
         if rest.len() == object.finalizers().len() {
             return Ok(());
         }
-        match self.patch(api, object, serde_json::json!({ "metadata": { "finalizers": rest } })).await {
+        let patch = serde_json::json!({ "metadata": { "finalizers": rest } });
+        match effect::at(Site::Finalizer, self.patch(api, object, patch)).await {
             Err(WriteError::Api { source: kube::Error::Api(status), .. }) if status.is_not_found() => Ok(()),
             other => other.map(|_| ()),
         }

@@ -1,9 +1,11 @@
 //! The connection of a custom key store to its cluster: five states, eighteen error codes (spec 2.2, 2.6–2.8).
 //!
 //! [`step`] decides every state × event pair. [`ConnectStep`] orders the work of a connect. [`precondition`] holds the
-//! checks that fail fast, [`kmsuser`] what the HSMs say about the user, [`wish`] what a manifest asks for (D17).
+//! checks that fail fast, [`kmsuser`] what the HSMs say about the user, [`wish`] what a manifest asks for (D17), [`drain`] when
+//! a disconnect is done (D12).
 
 mod connect_step;
+pub mod drain;
 mod effect;
 mod error_code;
 mod event;

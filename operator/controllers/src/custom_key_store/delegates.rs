@@ -51,10 +51,15 @@ pub(super) async fn commanded<T>(
     }
 }
 
-/// Claims the cluster for the store in one HSM (INV-44).
+/// Claims the cluster for the store in one HSM (INV-44), and ends every earlier connection there: an HSM that was away during a disconnect
+/// must not go on honouring what was disconnected, whatever becomes of this connection (D12).
 pub(super) async fn claim(context: &Context, session: &Session, connection: &Connection) -> Result<(), CommandError> {
-    let claim = async |fence| session.claim_cluster(&connection.store_id, fence).await;
-    commanded(context, session, Site::ConnectClaimCluster, claim).await
+    let Connection { store_id, generation } = connection;
+    let claim = async |fence| session.claim_cluster(store_id, fence).await;
+    commanded(context, session, Site::ConnectClaimCluster, claim).await?;
+    let earlier = generation.saturating_sub(1);
+    let drop = async |fence| session.drop_generation(store_id, earlier, fence).await;
+    commanded(context, session, Site::ConnectDropEarlier, drop).await.map(|_drained| ())
 }
 
 /// Lets the gateway use the store's keys through one HSM under this generation.

@@ -1,21 +1,22 @@
 //! DISCONNECTING: the HSMs drop the connection's generation, `kmsuser` is logged out (spec 2.8, D12).
 //!
-//! The HSM is the authority: what it dropped stays dropped whatever a gateway still believes. An HSM that cannot be reached keeps its generation
-//! until it can be told; that is shown and gone on with, and does not hold the disconnect up for ever (CKS-62).
+//! The HSM is the authority: what it dropped stays dropped whatever a gateway still believes. For an HSM that cannot be told, the gateway's
+//! replicas answer instead; it is told when it answers again, and at the latest before it serves a later connection (`delegates::claim`).
 
-use std::time::Duration;
+use std::fmt;
 
 use futures::future;
 use hsm_client::Session;
-use jiff::Timestamp;
 use kube::ResourceExt;
 use operator_api::{CloudHsmCluster, CustomKeyStore};
+use operator_domain::connection::drain::{self, Drain, Replica};
 
 use super::{
     connect,
     delegates::{self, CommandError, Connection},
     dial,
     error::StoreError,
+    gateways,
     members::members,
     observe,
 };
@@ -24,13 +25,83 @@ use crate::{
     effect::{self, Site},
 };
 
-/// How long DISCONNECTING waits for HSMs that cannot be reached.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// How far a disconnect has come.
+pub(super) struct Draining {
+    /// What follows from the rest.
+    pub(super) verdict: Drain,
+    hsms: Vec<String>,
+    replicas: Vec<(String, Replica)>,
+}
 
-/// Whether HSMs that cannot be reached have been waited for long enough.
-pub(super) fn is_out_of_patience(store: &CustomKeyStore, now: Timestamp) -> bool {
-    let since = store.status.as_ref().and_then(|status| status.connection_state_transition_time.as_ref());
-    since.is_none_or(|since| now.as_second() - since.0.as_second() >= PATIENCE.as_secs().cast_signed())
+impl Draining {
+    fn in_state(&self, state: Replica) -> Vec<String> {
+        let those = self.replicas.iter().filter(|(_, replica)| *replica == state);
+        those.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What is to be said beside DISCONNECTED, if anything.
+    pub(super) fn unconfirmed(self) -> Option<Unconfirmed> {
+        (!self.hsms.is_empty()).then(|| Unconfirmed { replicas_lost: self.in_state(Replica::Lost), hsms: self.hsms })
+    }
+}
+
+impl fmt::Display for Draining {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let serving = self.in_state(Replica::Serving).join(", ");
+        write!(f, "HSMs not told: {}; replicas still serving: {serving}", self.hsms.join(", "))
+    }
+}
+
+/// A disconnect that ended without every HSM's word: what is left, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unconfirmed {
+    /// HSMs that have not dropped the generation.
+    pub(super) hsms: Vec<String>,
+    /// Leases of replicas that ended before the replica confirmed.
+    pub(super) replicas_lost: Vec<String>,
+}
+
+impl Unconfirmed {
+    /// Reason of the condition.
+    pub(super) fn reason(&self) -> &'static str {
+        if self.replicas_lost.is_empty() { "HsmUnreachable" } else { "GatewayLost" }
+    }
+}
+
+impl fmt::Display for Unconfirmed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hsms = self.hsms.join(", ");
+        write!(
+            f,
+            "disconnected, but these HSMs could not be told: {hsms}. They are told as soon as they answer: bring them back. "
+        )?;
+        if self.replicas_lost.is_empty() {
+            return write!(f, "Every gateway replica has stopped using the store, so no request is served meanwhile");
+        }
+        let lost = self.replicas_lost.join(", ");
+        write!(
+            f,
+            "The gateway replicas of these Leases went silent before they confirmed: {lost}. While one of them still runs and reaches "
+        )?;
+        write!(
+            f,
+            "such an HSM it may use the store's keys there: make sure that its pod is gone, then delete its Lease"
+        )
+    }
+}
+
+/// Tells the HSMs, and asks the gateway's replicas about those that could not be told. Idempotent.
+///
+/// # Errors
+/// Only what stops all of it.
+pub(super) async fn drain(context: &Context, store: &CustomKeyStore) -> Result<Draining, StoreError> {
+    let hsms = drop_everywhere(context, store).await?;
+    let replicas = match hsms.is_empty() {
+        true => Vec::new(),
+        false => gateways::replicas(context, &connect::connection(store)).await?,
+    };
+    let states: Vec<_> = replicas.iter().map(|(_, replica)| *replica).collect();
+    Ok(Draining { verdict: drain::drain(hsms.len(), &states), hsms, replicas })
 }
 
 /// Drops the store's generation on every HSM of the cluster that can be reached, and closes the store's sessions. Returns the HSMs for which
@@ -125,21 +196,4 @@ pub(super) async fn release_claims(context: &Context, store: &CustomKeyStore) ->
         }
     }
     Ok(holding)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use operator_api::{CustomKeyStoreSpec, CustomKeyStoreStatus};
-
-    #[test]
-    fn hsms_that_cannot_be_reached_are_waited_for_half_a_minute() {
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let mut store = CustomKeyStore::new("s", CustomKeyStoreSpec::default());
-        let time = Some(Time(at(100)));
-        store.status = Some(CustomKeyStoreStatus { connection_state_transition_time: time, ..Default::default() });
-        assert!(!is_out_of_patience(&store, at(129)));
-        assert!(is_out_of_patience(&store, at(130)));
-    }
 }

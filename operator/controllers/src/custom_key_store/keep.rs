@@ -18,8 +18,9 @@ use super::{
     error::StoreError,
     kmsuser::{self, Hsm},
     members::{Member, members},
+    passwords,
 };
-use crate::{context::Context, ring};
+use crate::context::Context;
 
 /// With this many failed logins on an HSM none is tried: the fifth would lock the user (INV-26).
 const FAILURES_TO_STOP_AT: u32 = 3;
@@ -44,7 +45,16 @@ enum Pending {
     Ring(#[from] InvalidRing),
 }
 
-/// Brings the sessions in line with the cluster's active HSMs. Returns the HSMs that are not in service.
+/// What could not be kept.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// HSMs that are not in service.
+    pub(super) pending: Vec<String>,
+    /// There is no ring any more, so an HSM that restarts stays out of service.
+    pub(super) ring_gone: bool,
+}
+
+/// Brings the sessions in line with the cluster's active HSMs.
 ///
 /// # Errors
 /// Only what stops all of it.
@@ -52,8 +62,8 @@ pub(super) async fn keep(
     context: &Context,
     store: &CustomKeyStore,
     cluster: Option<&CloudHsmCluster>,
-) -> Result<Vec<String>, StoreError> {
-    let Some(cluster) = cluster else { return Ok(Vec::new()) };
+) -> Result<Kept, StoreError> {
+    let Some(cluster) = cluster else { return Ok(Kept::default()) };
     let (uid, connection) = (store.uid().unwrap_or_default(), connect::connection(store));
     let open = context.connections.sessions(&uid, connection.generation);
     let missing: Vec<Member> =
@@ -64,17 +74,15 @@ pub(super) async fn keep(
     for logged_in in open.into_values().filter(|logged_in| logged_in.delegates != prints) {
         pending.extend(enter(context, store, &connection, logged_in.session, &prints).await?);
     }
+    // Read also when no login is due: a deleted ring is put back while somebody remembers it.
+    let Some(ring) = passwords::ring(context, store, &cluster_id).await? else {
+        pending.extend(missing.into_iter().map(|member| member.hsm_id));
+        return Ok(Kept { pending, ring_gone: true });
+    };
     if missing.is_empty() {
-        return Ok(pending);
+        return Ok(Kept { pending, ring_gone: false });
     }
     let access = dial::access(context, &cluster_id, &connect::trust_anchor(store, cluster)).await?;
-    let Some(ring) = ring::read(context, &cluster_id).await? else {
-        tracing::error!(
-            cluster = cluster_id,
-            "the ring of kmsuser's passwords is gone: HSMs that restart stay out of service"
-        );
-        return Ok(missing.into_iter().map(|member| member.hsm_id).collect());
-    };
     for hsm in dial::dial_all(context, &access, missing).await {
         let Ok(session) = hsm.outcome else {
             pending.push(hsm.member.hsm_id);
@@ -89,7 +97,7 @@ pub(super) async fn keep(
             }
         }
     }
-    Ok(pending)
+    Ok(Kept { pending, ring_gone: false })
 }
 
 /// Registers the delegates through a logged-in session and keeps it; the HSM's id if it could not.

@@ -11,11 +11,13 @@ mod dial;
 mod disconnect;
 mod error;
 mod failure;
+mod gateways;
 mod identity;
 mod keep;
 mod kmsuser;
 mod members;
 mod observe;
+mod passwords;
 mod remove;
 mod state;
 mod status;
@@ -24,6 +26,7 @@ mod validate;
 
 pub use connections::{Connections, LoggedIn};
 pub use error::StoreError;
+pub use gateways::Gateways;
 pub use members::{Member, members};
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -48,7 +51,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     context::Context,
-    effect::{self, Site},
     keystore_account,
     report::{self, Controller},
 };
@@ -124,7 +126,7 @@ async fn work(cached: &CustomKeyStore, context: &Context) -> Result<Action, Stor
             Api::<CustomKeyStore>::namespaced(context.client.clone(), &observed.store.namespace().unwrap_or_default());
         let writes = context.writes(Controller::CustomKeyStore);
         let with_finalizer = writes.add_finalizer(&api, &observed.store, labels::STORE_FINALIZER);
-        observed.store = effect::at(Site::Finalizer, with_finalizer).await?;
+        observed.store = with_finalizer.await?;
         findings.not_accepted = accept::accept(context, &mut observed).await?;
     }
     Box::pin(advance(context, observed, findings)).await
@@ -153,19 +155,23 @@ async fn advance(context: &Context, observed: Observed, findings: Findings) -> R
 
 async fn connected(context: &Context, observed: Observed, mut findings: Findings) -> Result<Action, StoreError> {
     let kept = keep::keep(context, &observed.store, observed.cluster.as_ref()).await;
-    findings.credentials_pending = kept.as_ref().map(Clone::clone).unwrap_or_default();
+    if let Ok(kept) = &kept {
+        findings.credentials_pending.clone_from(&kept.pending);
+        findings.ring_gone = kept.ring_gone;
+    }
     let status = status::unmoved(context, &observed.store);
     status::write(context, &observed.store, status, &findings).await?;
     match kept? {
-        pending if pending.is_empty() => Ok(Action::requeue(context.settings.resync)),
-        pending => Err(StoreError::Pending(pending.join(", "))),
+        kept if kept.pending.is_empty() => Ok(Action::requeue(context.settings.resync)),
+        kept => Err(StoreError::Pending(kept.pending.join(", "))),
     }
 }
 
 /// DISCONNECTED: finish what an HSM that was away missed, and let a deleted store go.
 async fn at_rest(context: &Context, store: CustomKeyStore, mut findings: Findings) -> Result<Action, StoreError> {
     if status::is_unconfirmed(&store) {
-        findings.unconfirmed = disconnect::drop_everywhere(context, &store).await?;
+        // A replica that is back is not waited for again: the store is DISCONNECTED, and the HSMs are told as soon as they answer.
+        findings.unconfirmed = disconnect::drain(context, &store).await?.unconfirmed();
     }
     if store.metadata.deletion_timestamp.is_some() {
         findings.deletion_waits = remove::obstacle(context, &store).await?;
@@ -174,7 +180,7 @@ async fn at_rest(context: &Context, store: CustomKeyStore, mut findings: Finding
             return Ok(Action::await_change());
         }
     }
-    let waiting = !findings.unconfirmed.is_empty() || findings.deletion_waits.is_some();
+    let waiting = findings.unconfirmed.is_some() || findings.deletion_waits.is_some();
     let refused = findings.not_accepted.is_some();
     let status = status::unmoved(context, &store);
     status::write(context, &store, status, &findings).await?;

@@ -4,13 +4,7 @@ use kube::{Api, ResourceExt, api::ListParams};
 use operator_api::{CustomKeyStore, KmsKey, RecordedKind, RecoveryRecord, labels};
 
 use super::{disconnect, error::StoreError, identity};
-use crate::{
-    context::Context,
-    effect::{self, Site},
-    read::ReadError,
-    recovery,
-    report::Controller,
-};
+use crate::{context::Context, effect::Site, read::ReadError, recovery, report::Controller};
 
 /// Why a DISCONNECTED store cannot go yet: it has keys, those pending deletion included (spec 2.9).
 pub(super) async fn obstacle(context: &Context, store: &CustomKeyStore) -> Result<Option<String>, StoreError> {
@@ -34,5 +28,5 @@ pub(super) async fn remove(context: &Context, store: &CustomKeyStore) -> Result<
     identity::release_all(context, &store.uid().unwrap_or_default()).await?;
     let api = Api::<CustomKeyStore>::namespaced(context.client.clone(), &store.namespace().unwrap_or_default());
     let writes = context.writes(Controller::CustomKeyStore);
-    Ok(effect::at(Site::Finalizer, writes.remove_finalizer(&api, store, labels::STORE_FINALIZER)).await?)
+    Ok(writes.remove_finalizer(&api, store, labels::STORE_FINALIZER).await?)
 }

@@ -10,9 +10,10 @@ use operator_api::{
 use operator_domain::connection::wish::decide;
 
 use super::{
+    disconnect::Unconfirmed,
     error::StoreError,
     failure::{ConnectFailure, cure},
-    state,
+    passwords, state,
     validate::NotAccepted,
 };
 use crate::{
@@ -30,10 +31,12 @@ const LONGEST_MESSAGE: usize = 1000;
 pub(super) struct Findings {
     /// Why the store, or the wanted connect, is not accepted.
     pub(super) not_accepted: Option<NotAccepted>,
-    /// HSMs whose delegates could not be dropped for certain at disconnect (D12).
-    pub(super) unconfirmed: Vec<String>,
+    /// What a disconnect could not make certain (D12).
+    pub(super) unconfirmed: Option<Unconfirmed>,
     /// HSMs that are not in service for the store: unreachable, or behind with `kmsuser`'s password (P1.7).
     pub(super) credentials_pending: Vec<String>,
+    /// The Secret with `kmsuser`'s passwords is gone, and nobody has a copy (P1).
+    pub(super) ring_gone: bool,
     /// Why the store's deletion waits.
     pub(super) deletion_waits: Option<String>,
 }
@@ -132,16 +135,17 @@ fn conditions_of(status: &CustomKeyStoreStatus, findings: &Findings) -> Vec<Find
     };
     let state = status.connection_state.unwrap_or(ConnectionState::Disconnected);
     let mut all = vec![accepted, ready(state, status, findings), stalled(state, status)];
-    if !findings.unconfirmed.is_empty() {
-        let message = format!(
-            "disconnected while these HSMs could not be reached: {}; dropping goes on",
-            findings.unconfirmed.join(", ")
-        );
-        all.push(Finding::new("Unconfirmed", true, "HsmUnreachable", message));
+    if let Some(unconfirmed) = &findings.unconfirmed {
+        all.push(Finding::new("Unconfirmed", true, unconfirmed.reason(), unconfirmed.to_string()));
     }
     if !findings.credentials_pending.is_empty() {
         let message = format!("not in service for this store: {}", findings.credentials_pending.join(", "));
         all.push(Finding::new("CredentialsPending", true, "HsmBehindOrUnreachable", message));
+    }
+    if findings.ring_gone {
+        let message =
+            format!("kmsuser's passwords were deleted: the HSMs serve until they restart. Cure: {}", passwords::CURE);
+        all.push(Finding::new("RingGone", true, "SecretDeleted", message));
     }
     if let Some(message) = &findings.deletion_waits {
         all.push(Finding::new("DeletionWaits", true, "CustomKeyStoreHasCMKsException", message.clone()));

@@ -8,7 +8,7 @@ use kube::{
     runtime::{controller::Action, events::EventType},
 };
 use operator_api::{ConnectionErrorCode, ConnectionState as Shown, CustomKeyStore, CustomKeyStoreStatus};
-use operator_domain::connection::{ConnectionState, Event, step};
+use operator_domain::connection::{ConnectionState, Event, drain::Drain, step};
 
 use super::{
     connect::{self, Established, Stop},
@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{context::Context, report};
 
-/// Pause before HSMs are asked again that did not answer while DISCONNECTING.
-const DRAINING: Duration = Duration::from_secs(2);
+/// Pause before HSMs are asked again that did not answer while DISCONNECTING, and the gateway's Leases are read again.
+const DRAINING: Duration = Duration::from_secs(1);
 
 /// DISCONNECTED, and the owner wants a connection: the fast checks, then CONNECTING.
 pub(super) async fn connect(
@@ -135,21 +135,18 @@ pub(super) async fn disconnect(
     disconnecting(context, store, findings).await
 }
 
-/// DISCONNECTING: until every HSM has dropped the generation, or those that cannot be reached have been waited for.
+/// DISCONNECTING: until every HSM has dropped the generation, or nobody who lives can use it at those that cannot be told (D12).
 pub(super) async fn disconnecting(
     context: &Context,
     store: CustomKeyStore,
     mut findings: Findings,
 ) -> Result<Action, StoreError> {
-    findings.unconfirmed = disconnect::drop_everywhere(context, &store).await?;
-    if !findings.unconfirmed.is_empty() && !disconnect::is_out_of_patience(&store, Timestamp::now()) {
-        tracing::info!(
-            store = store.name_any(),
-            hsms = findings.unconfirmed.join(", "),
-            "waiting for HSMs to disconnect"
-        );
+    let draining = disconnect::drain(context, &store).await?;
+    if draining.verdict == Drain::Wait {
+        tracing::info!(store = store.name_any(), %draining, "waiting for gateway replicas to let go of a connection");
         return Ok(Action::requeue(DRAINING));
     }
+    findings.unconfirmed = draining.unconfirmed();
     let status = status::moved(&store, Shown::Disconnected, Timestamp::now());
     let store = status::write(context, &store, status, &findings).await?;
     report::event(context, &store, EventType::Normal, "Disconnected", "the key store is disconnected from its cluster")

@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     context::Context,
-    effect::{self, Site},
     keystore_account,
     report::{self, Controller},
 };
@@ -49,7 +48,7 @@ async fn work(cached: &KmsAccessKey, context: &Context) -> Result<Action, Access
     if key.metadata.deletion_timestamp.is_some() {
         delivery::revoke(context, &key).await?;
         let writes = context.writes(Controller::KmsAccessKey);
-        effect::at(Site::Finalizer, writes.remove_finalizer(&api, &key, labels::ACCESS_KEY_FINALIZER)).await?;
+        writes.remove_finalizer(&api, &key, labels::ACCESS_KEY_FINALIZER).await?;
         return Ok(Action::await_change());
     }
     let outcome = deliver(&api, &key, context).await;
@@ -61,7 +60,7 @@ async fn deliver(api: &Api<KmsAccessKey>, key: &KmsAccessKey, context: &Context)
     let mut outcome = status::Outcome::of(key);
     outcome.result = async {
         let writes = context.writes(Controller::KmsAccessKey);
-        outcome.key = effect::at(Site::Finalizer, writes.add_finalizer(api, key, labels::ACCESS_KEY_FINALIZER)).await?;
+        outcome.key = writes.add_finalizer(api, key, labels::ACCESS_KEY_FINALIZER).await?;
         let account = keystore_account::account_of(context, &key.namespace().unwrap_or_default()).await?;
         outcome.key = delivery::decide_id(api, &outcome.key, context).await?;
         let minted = delivery::put_gateway_copy(&outcome.key, &account, context).await?;

@@ -119,7 +119,7 @@ async fn work(alias: &KmsAlias, aliasing: &Aliasing) -> Result<Action, AliasErro
     let status = status::of(alias, &plan, arn, Timestamp::now());
     let writes = context.writes(Controller::KmsAlias);
     if matches!(plan, plan::Plan::Ready { .. }) {
-        effect::at(Site::Finalizer, writes.add_finalizer(&api, alias, labels::ALIAS_FINALIZER)).await?;
+        writes.add_finalizer(&api, alias, labels::ALIAS_FINALIZER).await?;
         let record = RecoveryRecord::of(RecordedKind::KmsAlias, alias);
         recovery::keep(context, Controller::KmsAlias, Site::AliasRecord, &record).await?;
     }
@@ -135,7 +135,7 @@ async fn let_go(context: &Context, api: &Api<KmsAlias>, alias: &KmsAlias) -> Res
         let record = RecoveryRecord::of(RecordedKind::KmsAlias, alias);
         recovery::note_removal(context, Controller::KmsAlias, Site::AliasRecord, &record).await?;
         let writes = context.writes(Controller::KmsAlias);
-        effect::at(Site::Finalizer, writes.remove_finalizer(api, alias, labels::ALIAS_FINALIZER)).await?;
+        writes.remove_finalizer(api, alias, labels::ALIAS_FINALIZER).await?;
     }
     Ok(Action::await_change())
 }

@@ -31,7 +31,7 @@ pub(super) async fn apply(
     match step {
         CreationStep::AddFinalizer => {
             let writes = context.writes(Controller::KmsKey);
-            Ok(Some(effect::at(Site::Finalizer, writes.add_finalizer(api, key, labels::KEY_FINALIZER)).await?))
+            Ok(Some(writes.add_finalizer(api, key, labels::KEY_FINALIZER).await?))
         }
         CreationStep::WriteIntent { hsm } => write_intent(context, api, key, &hsm).await.map(Some),
         CreationStep::Generate { hsm, op_id } => {

@@ -34,7 +34,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     context::Context,
-    effect::{self, Site},
     keystore_account,
     read::ReadError,
     report::{self, Controller},
@@ -163,7 +162,7 @@ async fn let_go(context: &Context, api: &Api<KmsKey>, key: &KmsKey) -> Result<Ac
         report::event(context, key, EventType::Warning, "MaterialKept", &note).await;
     }
     let writes = context.writes(Controller::KmsKey);
-    effect::at(Site::Finalizer, writes.remove_finalizer(api, key, labels::KEY_FINALIZER)).await?;
+    writes.remove_finalizer(api, key, labels::KEY_FINALIZER).await?;
     Ok(Action::await_change())
 }
 

@@ -145,7 +145,8 @@ async fn attempt(
     }
 }
 
-fn record(lease: &Lease) -> Record {
+/// What the rule needs to know of a stored Lease.
+pub(crate) fn record(lease: &Lease) -> Record {
     let spec = lease.spec.clone().unwrap_or_default();
     let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
     Record {

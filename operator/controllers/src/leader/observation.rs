@@ -4,18 +4,18 @@ use std::time::{Duration, Instant};
 
 /// What the rule needs to know of a Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// Holder's identity; `None` or empty after a release.
-    pub(super) holder: Option<String>,
+    pub(crate) holder: Option<String>,
     /// resourceVersion: changes with every renewal, so standing still means that nobody renews.
-    pub(super) version: String,
+    pub(crate) version: String,
     /// Duration the holder asks for.
-    pub(super) duration: Duration,
+    pub(crate) duration: Duration,
 }
 
 /// What to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// There is no Lease: create it.
     Create,
     /// Ours: renew it.
@@ -28,18 +28,18 @@ pub(super) enum Verdict {
 
 /// Remembers since when the current record has stood still.
 #[derive(Debug)]
-pub(super) struct Observation {
+pub(crate) struct Observation {
     identity: String,
     seen: Option<(Record, Instant)>,
 }
 
 impl Observation {
-    pub(super) fn new(identity: String) -> Self {
+    pub(crate) fn new(identity: String) -> Self {
         Self { identity, seen: None }
     }
 
     /// Judges the record read at `now`.
-    pub(super) fn judge(&mut self, record: Option<Record>, now: Instant) -> Verdict {
+    pub(crate) fn judge(&mut self, record: Option<Record>, now: Instant) -> Verdict {
         let Some(record) = record else {
             self.seen = None;
             return Verdict::Create;

@@ -38,9 +38,9 @@ pub struct Rotation<'a> {
 pub enum Supplied {
     /// There is none.
     Nothing,
-    /// A connect has used it before.
+    /// The ring has a note that it logged in: it is tried where nothing else is known, and nowhere else.
     Used,
-    /// No connect has used it yet, so it overrides the ring for this attempt.
+    /// It has not logged in yet, so it overrides the ring for this attempt.
     New,
 }
 
@@ -63,12 +63,15 @@ pub enum RotationStep {
         /// With which password.
         with: Credential,
     },
-    /// Add an intent with this epoch and a fresh password to the ring, by conditional write. Both passwords are durable
-    /// before any HSM sees the new one.
+    /// Add an intent with this epoch and a fresh password to the ring, by conditional write, and with it the note that the
+    /// supplied password is used. Both passwords are durable before any HSM sees the new one.
     WriteIntent {
         /// Above every epoch of the ring and of the HSMs.
         epoch: u64,
     },
+    /// Write that note beside an intent that was there before. Without it a crash after the first change would try the supplied
+    /// password once more, on an HSM that never had it (INV-26).
+    NoteSupplied,
     /// Compare and set on one HSM; ends the user's other sessions there.
     ChangePassword {
         /// Where.
@@ -112,6 +115,7 @@ pub fn next_step(rotation: &Rotation<'_>) -> RotationStep {
     let target = target(rotation, &hsms);
     first_login(rotation, &hsms, target)
         .or_else(|| target.is_none().then(|| RotationStep::WriteIntent { epoch: next_epoch(rotation.ring, &hsms) }))
+        .or_else(|| (rotation.supplied == Supplied::New).then_some(RotationStep::NoteSupplied))
         .or_else(|| target.and_then(|target| bring_to(target, &hsms)))
         .or_else(|| target.map(|target| finish(rotation, target)))
         .unwrap_or(RotationStep::Fail(ConnectionErrorCode::InternalError))

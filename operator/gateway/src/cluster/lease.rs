@@ -1,8 +1,7 @@
 //! This replica's Lease: that it lives, and which connections it has stopped using (D12).
 //!
 //! While a store is being disconnected the controllers wait for every replica that lives to say here that it has
-//! stopped. The annotation holds `<store id>=<generation>` for every store that is not connected, separated by commas:
-//! this generation and all before it are not used any more and never will be again.
+//! stopped. So no replica serves before its Lease is there, and one that has drained gives its Lease up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,15 +10,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::Api;
 use kube::api::PostParams;
-use kube::{Api, Client};
+use operator_api::gateway_lease::{self, STOPPED_CONNECTIONS};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
+use super::readiness::Readiness;
 
-/// Annotation with the acknowledgements.
-pub(super) const STOPPED: &str = "keystores.dev/stopped-connections";
+/// What is waited for at the start.
+pub(super) const WRITTEN: &str = "lease";
 /// A replica that has not renewed for this long is lost.
 const DURATION_SECONDS: i32 = 30;
 /// How often the Lease is renewed.
@@ -29,42 +30,46 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Longest time for one request to the API server.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Renews the Lease `gateway-<replica>` until `shutdown`.
+/// Renews the Lease `gateway-<replica>` until `shutdown`, which must come when nothing is served any more; then gives it up.
 pub(super) async fn keep(
-    client: Client,
-    namespace: String,
+    api: Api<Lease>,
     replica: String,
     connections: Arc<Connections>,
+    readiness: Arc<Readiness>,
     shutdown: CancellationToken,
 ) {
-    let api: Api<Lease> = Api::namespaced(client, &namespace);
     let mut said: Option<BTreeMap<String, i64>> = None;
     let mut due = Instant::now();
     loop {
         let stopped = connections.stopped();
-        if Instant::now() >= due || said.as_ref() != Some(&stopped) {
-            match timeout(PATIENCE, renew(&api, &replica, &stopped)).await {
-                Ok(Ok(())) => {
-                    said = Some(stopped);
-                    due = Instant::now() + RENEWAL;
-                }
-                Ok(Err(error)) => tracing::warn!(%error, "the replica's lease was not renewed"),
-                Err(_) => tracing::warn!("the replica's lease was not renewed in time"),
-            }
+        let changed = said.as_ref() != Some(&stopped);
+        if (changed || Instant::now() >= due) && write(&api, wanted(&replica, &stopped)).await {
+            said = Some(stopped);
+            due = Instant::now() + RENEWAL;
+            readiness.done(WRITTEN);
         }
         tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => break,
             () = tokio::time::sleep(LOOK) => {}
             () = connections.changed.notified() => {}
         }
     }
+    write(&api, given_up(&replica)).await;
 }
 
-async fn renew(api: &Api<Lease>, replica: &str, stopped: &BTreeMap<String, i64>) -> Result<(), kube::Error> {
-    let name = format!("gateway-{replica}");
-    let present = api.get_opt(&name).await?;
-    let mut lease = wanted(&name, replica, stopped);
-    match present {
+/// Whether the Lease was written; if not, why not is logged.
+async fn write(api: &Api<Lease>, lease: Lease) -> bool {
+    match timeout(PATIENCE, put(api, lease)).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => tracing::warn!(%error, "the replica's lease was not renewed"),
+        Err(_) => tracing::warn!("the replica's lease was not renewed in time"),
+    }
+    false
+}
+
+async fn put(api: &Api<Lease>, mut lease: Lease) -> Result<(), kube::Error> {
+    let name = lease.metadata.name.clone().unwrap_or_default();
+    match api.get_opt(&name).await? {
         None => api.create(&PostParams::default(), &lease).await.map(drop),
         Some(present) => {
             lease.metadata.resource_version = present.metadata.resource_version;
@@ -73,12 +78,11 @@ async fn renew(api: &Api<Lease>, replica: &str, stopped: &BTreeMap<String, i64>)
     }
 }
 
-fn wanted(name: &str, replica: &str, stopped: &BTreeMap<String, i64>) -> Lease {
-    let said: Vec<_> = stopped.iter().map(|(store, generation)| format!("{store}={generation}")).collect();
+fn wanted(replica: &str, stopped: &BTreeMap<String, i64>) -> Lease {
     Lease {
         metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            annotations: Some(BTreeMap::from([(STOPPED.to_owned(), said.join(","))])),
+            name: Some(gateway_lease::name(replica)),
+            annotations: Some(BTreeMap::from([(STOPPED_CONNECTIONS.to_owned(), gateway_lease::encode(stopped))])),
             ..ObjectMeta::default()
         },
         spec: Some(LeaseSpec {
@@ -88,4 +92,11 @@ fn wanted(name: &str, replica: &str, stopped: &BTreeMap<String, i64>) -> Lease {
             ..LeaseSpec::default()
         }),
     }
+}
+
+/// A Lease without a holder: this replica serves nothing, and nobody needs to wait for it.
+fn given_up(replica: &str) -> Lease {
+    let mut lease = wanted(replica, &BTreeMap::new());
+    lease.spec.get_or_insert_default().holder_identity = None;
+    lease
 }

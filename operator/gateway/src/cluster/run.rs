@@ -98,8 +98,8 @@ pub async fn run(
     let (tasks, background) = (TaskTracker::new(), CancellationToken::new());
     let watches = Watches { tasks: &tasks, readiness: &readiness, shutdown: &background };
     watches.start(&config, &client, &index, &connections, &certificate);
-    let kept = lease::keep(client, config.namespace, config.replica, connections, background.clone());
-    tasks.spawn(kept);
+    let leases = Api::namespaced(client, &config.namespace);
+    tasks.spawn(lease::keep(leases, config.replica, connections, Arc::clone(&readiness), background.clone()));
     tasks.spawn(forget(Arc::clone(&gateway), background.clone()));
 
     tokio::select! {
@@ -131,9 +131,8 @@ impl Watches<'_> {
         connections: &Arc<Connections>,
         certificate: &Arc<ServingCertificate>,
     ) {
-        let parts =
-            [Keys::NAME, Aliases::NAME, Accounts::NAME, Stores::NAME, Clusters::NAME, Secrets::NAME, CERTIFICATE];
-        self.readiness.expect(&parts);
+        let watched = [Keys::NAME, Aliases::NAME, Accounts::NAME, Stores::NAME, Clusters::NAME, Secrets::NAME];
+        self.readiness.expect(&[watched.as_slice(), &[CERTIFICATE, lease::WRITTEN]].concat());
         let (index, connections) = (|| Arc::clone(index), || Arc::clone(connections));
         self.follow(Keys(index()), Api::all(client.clone()));
         self.follow(Aliases(index()), Api::all(client.clone()));

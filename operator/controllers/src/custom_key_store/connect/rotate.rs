@@ -20,6 +20,7 @@ use crate::{
         failure::{self, ConnectFailure},
         kmsuser::{self, Hsm},
         observe::TenantEntry,
+        passwords,
     },
     effect::Site,
     ring::{self, StoredRing},
@@ -44,10 +45,10 @@ pub(super) struct Work<'a> {
 
 /// Logs in on every HSM and rotates. Afterwards `hsms` are those that have the new password and a proved session.
 pub(super) async fn rotate(work: &mut Work<'_>, store: &mut CustomKeyStore) -> Result<(), Stop> {
-    let mut stored = read_ring(work).await?;
-    let supplied = supplied(work, &stored);
+    let mut stored = read_ring(work, store).await?;
     let mut completed = None;
     for _ in 0..MOST_STEPS {
+        let supplied = supplied(work, &stored);
         let ring = kmsuser::without_passwords(&stored.ring).map_err(|error| internal(&error.to_string()))?;
         let hsms: Vec<HsmCredential> = work.hsms.iter().filter_map(Hsm::credential).collect();
         match next_step(&Rotation { ring: &ring, hsms: &hsms, supplied, completed }) {
@@ -58,6 +59,10 @@ pub(super) async fn rotate(work: &mut Work<'_>, store: &mut CustomKeyStore) -> R
             RotationStep::WriteIntent { epoch } => {
                 super::progress(work.context, store, ConnectStep::RotatePassword).await?;
                 stored = write_intent(work, stored, epoch).await?;
+            }
+            RotationStep::NoteSupplied => {
+                consume(work, &mut stored);
+                stored = write(work, Site::ConnectRingIntent, stored).await?;
             }
             RotationStep::MarkActive { epoch } => {
                 stored = mark_active(work, stored, epoch).await?;
@@ -123,12 +128,12 @@ fn supplied(work: &Work<'_>, stored: &StoredRing) -> Supplied {
 }
 
 /// P1.1; and the way out when the ring was lost while disconnected: the user's password starts a new one.
-async fn read_ring(work: &Work<'_>) -> Result<StoredRing, Stop> {
-    if let Some(stored) = ring::read(work.context, work.cluster_id).await.map_err(StoreError::from)? {
+async fn read_ring(work: &Work<'_>, store: &CustomKeyStore) -> Result<StoredRing, Stop> {
+    if let Some(stored) = passwords::ring(work.context, store, work.cluster_id).await? {
         return Ok(stored);
     }
-    let lost = "the ring of kmsuser's passwords is gone: have a CO set a new password (changePswd) and supply it";
-    let entry = work.supplied.as_ref().ok_or_else(|| invalid(lost))?;
+    let lost = || invalid(&format!("kmsuser's passwords were deleted, and none was supplied: {}", passwords::CURE));
+    let entry = work.supplied.as_ref().ok_or_else(lost)?;
     // No HSM has this operation, so the entry is never taken for one of theirs: the login is made with the supplied password.
     let op_id = random_op_id().map_err(|error| internal(&error.to_string()))?;
     let first = Ring::first(Password::from_text(entry.text.clone()), op_id);
@@ -145,22 +150,31 @@ async fn write_intent(work: &Work<'_>, mut stored: StoredRing, epoch: u64) -> Re
     let password = Password::generate().map_err(|error| fault(&error))?;
     let op_id = random_op_id().map_err(|error| fault(&error))?;
     stored.ring.add_intent(password, op_id, epoch.saturating_sub(1)).map_err(|error| fault(&error))?;
+    consume(work, &mut stored);
     tracing::info!(cluster = work.cluster_id, epoch, "rotating kmsuser's password");
-    Ok(ring::write(work.context, Site::ConnectRingIntent, work.cluster_id, stored).await.map_err(StoreError::from)?)
+    write(work, Site::ConnectRingIntent, stored).await
 }
 
-/// P1.6: the new epoch is active, the user's password is used up, and what no member can have any more is forgotten (INV-31).
-async fn mark_active(work: &Work<'_>, mut stored: StoredRing, epoch: u64) -> Result<StoredRing, Stop> {
-    stored.ring.commit(epoch).map_err(|error| internal(&error.to_string()))?;
+async fn write(work: &Work<'_>, site: Site, stored: StoredRing) -> Result<StoredRing, Stop> {
+    Ok(ring::write(work.context, site, work.cluster_id, stored).await.map_err(StoreError::from)?)
+}
+
+/// The user's password has logged in wherever it was needed; from here on it overrides nothing (INV-26, INV-30).
+fn consume(work: &Work<'_>, stored: &mut StoredRing) {
     if let Some(supplied) = &work.supplied {
         stored.consume(&supplied.as_password());
     }
+}
+
+/// P1.6: the new epoch is active, and what no member can have any more is forgotten (INV-31).
+async fn mark_active(work: &Work<'_>, mut stored: StoredRing, epoch: u64) -> Result<StoredRing, Stop> {
+    stored.ring.commit(epoch).map_err(|error| internal(&error.to_string()))?;
     // An HSM that joins may have taken its snapshot of users before this rotation: until every place has shown that it has the new
     // password, the old one may be the only way in (INV-24).
     if work.pending.is_empty() && work.hsms.len() >= work.places {
         stored.ring.prune_below(epoch);
     }
-    Ok(ring::write(work.context, Site::ConnectRingCommit, work.cluster_id, stored).await.map_err(StoreError::from)?)
+    write(work, Site::ConnectRingCommit, stored).await
 }
 
 fn explain(code: operator_domain::connection::ConnectionErrorCode) -> String {

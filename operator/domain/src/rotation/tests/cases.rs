@@ -113,6 +113,22 @@ fn a_new_password_is_tried_on_the_lowest_hsm_even_if_the_ring_knows_a_better_one
     assert_eq!(next(&before, &first_done, Supplied::New), log_in(1, Credential::Ring(1)));
 }
 
+/// INV-26: the crash falls between the changes; what is left to change never had the supplied password.
+#[test]
+fn a_supplied_password_is_noted_before_the_first_change_and_not_tried_on_the_others_after_a_crash() {
+    let intended = ring(&[(1, EntryState::Active), (4, EntryState::Intent)]);
+    let logged_in = [HsmCredential { session: Some(2), ..foreign(0, 2) }, hsm(1, 1, Some(1))];
+    assert_eq!(next(&intended, &logged_in, Supplied::New), RotationStep::NoteSupplied);
+    assert_eq!(next(&intended, &logged_in, Supplied::Used), change(0, 2, 4));
+    let after_the_crash = [hsm(0, 4, None), hsm(1, 1, None)];
+    assert_eq!(next(&intended, &after_the_crash, Supplied::Used), log_in(1, Credential::Ring(1)));
+    assert_eq!(
+        next(&intended, &after_the_crash[1..], Supplied::Used),
+        log_in(1, Credential::Ring(1)),
+        "the first is away"
+    );
+}
+
 #[test]
 fn an_intent_that_an_officer_overtook_is_replaced_above_both_and_kept_inv_24() {
     let intended = ring(&[(1, EntryState::Active), (2, EntryState::Intent)]);

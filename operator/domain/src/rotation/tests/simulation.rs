@@ -1,5 +1,5 @@
-//! HSMs with real passwords (numbers), a stored ring with conditional writes, and two operators that may crash, lose a
-//! reply or work from a ring that is out of date.
+//! HSMs with real passwords (numbers), a stored ring with conditional writes, two operators that may crash, lose a reply or
+//! work from a ring that is out of date, and an officer who changes the password and supplies it.
 
 use crate::connection::ConnectionErrorCode;
 use crate::identifier::HsmId;
@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 const MEMBERS: u8 = 3;
+/// The officer's password: the same each time, so that what is supplied is right wherever the officer was last.
+const OFFICERS: u32 = 1_000;
 
 fn id(at: u8) -> HsmId {
     HsmId::from_random([at; 10])
@@ -24,6 +26,8 @@ enum Happening {
     Refresh(usize),
     /// An HSM goes away or comes back with the credential that it had.
     Toggle(u8),
+    /// The officer sets the password on one HSM, and the owner supplies it.
+    Officer(u8),
 }
 
 struct Hsm {
@@ -35,6 +39,8 @@ struct Hsm {
 #[derive(Clone, Default)]
 struct Operator {
     view: Ring,
+    /// The note beside the ring, as last read.
+    noted: bool,
     version: u32,
     sessions: BTreeMap<HsmId, u64>,
     completed: Option<u64>,
@@ -42,7 +48,12 @@ struct Operator {
 
 struct World {
     ring: Ring,
+    noted: bool,
     version: u32,
+    is_supplied: bool,
+    /// An operator has changed a password that the officer had set: what was supplied is used up.
+    is_used_up: bool,
+    officers_changes: u32,
     passwords: BTreeMap<u64, u32>,
     hsms: BTreeMap<HsmId, Hsm>,
     away: BTreeSet<HsmId>,
@@ -58,7 +69,11 @@ impl World {
         let hsm = |at| (id(at), Hsm { epoch: 1, op_id: "create".to_owned(), password: 0 });
         let operator = Operator { view: ring.clone(), ..Operator::default() };
         Self {
+            noted: false,
             version: 0,
+            is_supplied: false,
+            is_used_up: false,
+            officers_changes: 0,
             passwords: BTreeMap::from([(1, 0)]),
             hsms: (0..MEMBERS).map(hsm).collect(),
             away: BTreeSet::new(),
@@ -80,47 +95,61 @@ impl World {
             session: me.sessions.get(hsm_id).copied(),
         });
         let hsms: Vec<_> = seen.collect();
-        next_step(&Rotation { ring: &me.view, hsms: &hsms, supplied: Supplied::Nothing, completed: me.completed })
+        let supplied = match (self.is_supplied, me.noted) {
+            (false, _) => Supplied::Nothing,
+            (true, false) => Supplied::New,
+            (true, true) => Supplied::Used,
+        };
+        next_step(&Rotation { ring: &me.view, hsms: &hsms, supplied, completed: me.completed })
     }
 
     /// Does the step; on a lost reply the operator remembers nothing of it.
     fn perform(&mut self, operator: usize, step: &RotationStep, reply_lost: bool) {
         let before = self.operators[operator].clone();
         match step {
-            RotationStep::LogIn { hsm, with: Credential::Ring(epoch) } => self.log_in(operator, hsm, *epoch),
+            RotationStep::LogIn { hsm, with: Credential::Ring(epoch) } => {
+                self.log_in(operator, hsm, self.passwords[epoch]);
+            }
+            RotationStep::LogIn { hsm, with: Credential::Supplied } => self.log_in(operator, hsm, OFFICERS),
+            RotationStep::NoteSupplied => {
+                let ring = self.operators[operator].view.clone();
+                self.write(operator, Some(ring), None, true);
+            }
             RotationStep::WriteIntent { epoch } => {
                 let op_id = format!("operator-{operator}-{}", self.made);
                 let ring = self.operators[operator].view.with_intent(*epoch, op_id);
-                self.write(operator, ring, Some(*epoch));
+                self.write(operator, ring, Some(*epoch), true);
             }
             RotationStep::ChangePassword { hsm, expected, new, op_id } => {
                 self.change(operator, hsm, *expected, *new, op_id);
             }
             RotationStep::MarkActive { epoch } => {
                 let ring = self.operators[operator].view.with_active(*epoch);
-                if self.write(operator, ring, None) {
+                if self.write(operator, ring, None, false) {
                     self.operators[operator].completed = Some(*epoch);
                 }
             }
             RotationStep::Done { .. } | RotationStep::Fail(_) => {}
-            RotationStep::LogIn { with: Credential::Supplied, .. } => unreachable!("nothing was supplied"),
         }
         if reply_lost {
             self.operators[operator] = Operator { sessions: BTreeMap::new(), completed: None, ..before };
         }
     }
 
-    fn log_in(&mut self, operator: usize, hsm_id: &HsmId, epoch: u64) {
+    fn log_in(&mut self, operator: usize, hsm_id: &HsmId, password: u32) {
         let hsm = &self.hsms[hsm_id];
-        if self.passwords[&epoch] == hsm.password {
+        if password == hsm.password {
             self.operators[operator].sessions.insert(hsm_id.clone(), hsm.epoch);
-        } else {
+        } else if self.is_used_up && self.operators[operator].version == self.version {
+            // A supplied password that was not used anywhere may be wrong, and a ring that is out of date is a deposed leader's.
             self.failed_logins += 1;
+        } else {
+            assert_eq!(password, OFFICERS, "INV-26: the ring's password was refused");
         }
     }
 
     /// A conditional write: refused when the ring has changed since it was read.
-    fn write(&mut self, operator: usize, ring: Option<Ring>, fresh_epoch: Option<u64>) -> bool {
+    fn write(&mut self, operator: usize, ring: Option<Ring>, fresh_epoch: Option<u64>, with_note: bool) -> bool {
         let me = &mut self.operators[operator];
         let Some(ring) = ring.filter(|_| me.version == self.version) else { return false };
         if let Some(epoch) = fresh_epoch {
@@ -128,8 +157,9 @@ impl World {
             assert!(self.passwords.insert(epoch, self.made).is_none(), "INV-27: a second password for epoch {epoch}");
         }
         self.version += 1;
+        self.noted |= self.is_supplied && with_note;
         self.ring = ring.clone();
-        (me.view, me.version) = (ring, self.version);
+        (me.view, me.noted, me.version) = (ring, self.noted, self.version);
         true
     }
 
@@ -141,23 +171,37 @@ impl World {
         else {
             return;
         };
+        self.is_used_up |= hsm.password == OFFICERS;
         *hsm = Hsm { epoch: new, op_id: op_id.to_owned(), password };
         self.operators[1 - operator].sessions.remove(hsm_id);
     }
 
-    /// INV-24, INV-25: the password of every HSM, away or not, is in the stored ring under the HSM's epoch.
+    /// What an officer does: any epoch above the HSM's, and everybody's session ends.
+    fn officer(&mut self, at: u8) {
+        let hsm_id = id(at);
+        self.officers_changes += 1;
+        let op_id = format!("officer-{}", self.officers_changes);
+        let epoch = self.hsms[&hsm_id].epoch + 1;
+        self.hsms.insert(hsm_id.clone(), Hsm { epoch, op_id, password: OFFICERS });
+        self.is_supplied = true;
+        for operator in &mut self.operators {
+            operator.sessions.remove(&hsm_id);
+        }
+    }
+
+    /// INV-24, INV-25: the password of every HSM, away or not, is in the stored ring under the HSM's epoch, or it is the officer's.
     fn check(&self) {
-        for hsm in self.hsms.values() {
+        assert_eq!(self.failed_logins, 0, "INV-26");
+        for hsm in self.hsms.values().filter(|hsm| hsm.password != OFFICERS) {
             let entry = self.ring.set_by(hsm.epoch, &hsm.op_id);
             assert!(entry.is_some(), "INV-24: epoch {} is not in the ring", hsm.epoch);
             assert_eq!(self.passwords[&hsm.epoch], hsm.password, "INV-27");
         }
-        assert_eq!(self.failed_logins, 0, "INV-26");
     }
 
     fn refresh(&mut self, operator: usize) {
         let me = &mut self.operators[operator];
-        (me.view, me.version) = (self.ring.clone(), self.version);
+        (me.view, me.noted, me.version) = (self.ring.clone(), self.noted, self.version);
     }
 }
 
@@ -167,6 +211,7 @@ fn any_happening() -> impl Strategy<Value = Happening> {
         1 => (0..2_usize).prop_map(Happening::Crash),
         2 => (0..2_usize).prop_map(Happening::Refresh),
         1 => (0..MEMBERS).prop_map(Happening::Toggle),
+        1 => (0..MEMBERS).prop_map(Happening::Officer),
     ]
 }
 
@@ -193,6 +238,7 @@ proptest! {
                         world.away.insert(id(at));
                     }
                 }
+                Happening::Officer(at) => world.officer(at),
             }
             world.check();
         }

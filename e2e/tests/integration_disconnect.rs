@@ -1,0 +1,145 @@
+//! Disconnects that an HSM or a gateway replica sleeps through: what is said, what is waited for, and that the end is caught up (D12, INV-36).
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use e2e::hsm::Hsms;
+use e2e::installation::Installation;
+use e2e::quickstart::{self, ALIAS, NAME};
+use e2e::scenario::{PATIENCE, Tenant, eventually_ok};
+use e2e::sdk::bytes;
+use e2e::wait::{Look, until};
+use hsm_client::{HsmError, ReturnCode};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use operator_api::{ConnectionState, CustomKeyStore};
+use rustix::process::Signal;
+use serde_json::json;
+
+/// The gateway renews its Lease every 10 s for 30 s, so one that was stopped just after a look has so long to live at least.
+const A_LEASES_REST: Duration = Duration::from_secs(20);
+
+/// CKS-62: the replica that lives has confirmed, so nobody waits for the HSM; and when that is back it is told.
+#[tokio::test]
+async fn a_disconnect_with_an_hsm_asleep_ends_when_the_gateway_confirmed_and_the_hsm_is_told_later() -> Result<()> {
+    let mut installation = Installation::start().await?;
+    let tenant = quickstart::ready(&installation).await?;
+    let mut sdk = quickstart::application(&mut installation).await?;
+    let request = json!({ "KeyId": ALIAS, "Plaintext": bytes(b"x") });
+    eventually_ok(&mut sdk, "encrypt", &request).await?;
+    let (generation, hsms) = (generation(&tenant).await?, gateways_view(&installation, &tenant).await?);
+    let pod = installation.pods.names().pop().context("no pods")?;
+    installation.pods.signal(&pod, Signal::STOP);
+
+    tenant.disconnect(NAME).await?;
+    let asleep = &hsms.endpoints().last().context("no HSMs")?.hsm_id;
+    let said = unconfirmed(&tenant).await?.context("nothing says that an HSM was not told")?;
+    assert_eq!(said.reason, "HsmUnreachable");
+    for part in [asleep.as_str(), "Every gateway replica has stopped", "bring them back"] {
+        assert!(said.message.contains(part), "{part}: {}", said.message);
+    }
+    assert_eq!(sdk.kms("encrypt", &request)?.code(), "KMSInvalidStateException");
+
+    installation.pods.signal(&pod, Signal::CONT);
+    until("the store to be disconnected for certain", PATIENCE, || async {
+        Ok(unconfirmed(&tenant).await?.map_or(Look::Done(()), |said| Look::NotYet(said.message)))
+    })
+    .await?;
+    nobody_honours(&hsms, &tenant, generation).await
+}
+
+/// INV-36: while a replica lives that has not confirmed the store is DISCONNECTING; then its loss is said; and what the HSM missed it is told
+/// before it serves the next connection.
+#[tokio::test]
+async fn a_gateway_asleep_is_waited_for_until_its_lease_ends_and_a_missed_disconnect_is_caught_up_by_the_next_connect()
+-> Result<()> {
+    let mut installation = Installation::start().await?;
+    let tenant = quickstart::ready(&installation).await?;
+    quickstart::application(&mut installation).await?;
+    let (generation, hsms) = (generation(&tenant).await?, gateways_view(&installation, &tenant).await?);
+    let pod = installation.pods.names().pop().context("no pods")?;
+    installation.gateway()?.signal(Signal::STOP);
+    installation.pods.hold_down(&pod);
+
+    let asked = Instant::now();
+    tenant.disconnect(NAME).await?;
+    ensure!(asked.elapsed() > A_LEASES_REST, "DISCONNECTED after {:?}, and a replica lived", asked.elapsed());
+    let said = unconfirmed(&tenant).await?.context("nothing says that a replica was lost")?;
+    assert_eq!(said.reason, "GatewayLost");
+    for part in ["gateway-gateway-1", "make sure that its pod is gone", "delete its Lease"] {
+        assert!(said.message.contains(part), "{part}: {}", said.message);
+    }
+
+    tenant.connect(NAME).await?;
+    installation.pods.release(&pod);
+    every_hsm_serves(&hsms, &tenant).await?;
+    nobody_honours(&hsms, &tenant, generation).await
+}
+
+/// D12: the HSMs without a generation are all of them, and when all have dropped it no gateway is waited for.
+#[tokio::test]
+async fn a_disconnect_that_every_hsm_confirms_waits_for_no_gateway() -> Result<()> {
+    let mut installation = Installation::start().await?;
+    let tenant = quickstart::ready(&installation).await?;
+    quickstart::application(&mut installation).await?;
+    let (generation, hsms) = (generation(&tenant).await?, gateways_view(&installation, &tenant).await?);
+    installation.gateway()?.signal(Signal::STOP);
+    let asked = Instant::now();
+    tenant.disconnect(NAME).await?;
+    ensure!(asked.elapsed() < A_LEASES_REST, "an emergency stop took {:?}", asked.elapsed());
+    assert_eq!(unconfirmed(&tenant).await?, None);
+    nobody_honours(&hsms, &tenant, generation).await
+}
+
+async fn generation(tenant: &Tenant) -> Result<u64> {
+    let status = tenant.stores().get(NAME).await?.status.context("no status")?;
+    Ok(u64::try_from(status.connection_generation.context("no generation")?)?)
+}
+
+async fn gateways_view(installation: &Installation, tenant: &Tenant) -> Result<Hsms> {
+    let client = installation.admin().await?;
+    Hsms::of(&client, &tenant.clusters().get(NAME).await?).await?.as_the_gateway(&client).await
+}
+
+fn condition(store: &CustomKeyStore, kind: &str) -> Option<Condition> {
+    store.status.clone().unwrap_or_default().conditions.into_iter().find(|condition| condition.type_ == kind)
+}
+
+async fn unconfirmed(tenant: &Tenant) -> Result<Option<Condition>> {
+    let store = tenant.stores().get(NAME).await?;
+    let state = store.status.as_ref().and_then(|status| status.connection_state);
+    ensure!(state == Some(ConnectionState::Disconnected), "{state:?}");
+    Ok(condition(&store, "Unconfirmed"))
+}
+
+/// Every HSM knows the present connection: so each was logged in to since, and told whatever it had missed.
+async fn every_hsm_serves(hsms: &Hsms, tenant: &Tenant) -> Result<()> {
+    let (id, present) = (store_id(tenant).await?, generation(tenant).await?);
+    until("every HSM to be in service", PATIENCE, || async {
+        let sessions = match hsms.sessions().await {
+            Ok(sessions) => sessions,
+            Err(error) => return Ok(Look::NotYet(format!("{error:#}"))),
+        };
+        for session in sessions {
+            if let Err(error) = session.open_delegation(&id, present).await {
+                return Ok(Look::NotYet(format!("{}: {error}", session.identity().hsm_id)));
+            }
+        }
+        Ok(Look::Done(()))
+    })
+    .await
+}
+
+async fn store_id(tenant: &Tenant) -> Result<String> {
+    tenant.stores().get(NAME).await?.spec.custom_key_store_id.context("no store id")
+}
+
+/// The generation is dead on every HSM, for the very certificate that it was opened to.
+async fn nobody_honours(hsms: &Hsms, tenant: &Tenant, generation: u64) -> Result<()> {
+    let id = store_id(tenant).await?;
+    for session in hsms.sessions().await? {
+        let opened = session.open_delegation(&id, generation).await;
+        let hsm = &session.identity().hsm_id;
+        assert_eq!(opened, Err(HsmError::Refused(ReturnCode::DelegationNotLive)), "{hsm} honours it");
+    }
+    Ok(())
+}

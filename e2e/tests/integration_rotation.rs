@@ -1,0 +1,143 @@
+//! `kmsuser`'s password beyond the ordinary rotation: its Secret deleted, with and without somebody who remembers it (P1, INV-24, INV-26).
+
+use anyhow::{Context, Result, ensure};
+use e2e::hsm::{Hsms, refused_logins};
+use e2e::installation::{Installation, SYSTEM_NAMESPACE, VAULT_NAMESPACE};
+use e2e::quickstart::{self, NAME};
+use e2e::ring::active_password;
+use e2e::scenario::{PATIENCE, Tenant, password_secret};
+use e2e::wait::{Look, until};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::events::v1::Event;
+use kube::api::ListParams;
+use kube::{Api, Client};
+use operator_api::kms_key::KeyState;
+use operator_api::{ConnectionErrorCode, ConnectionState};
+use serde_json::json;
+
+/// P1, last row but one: whoever remembers the ring puts it back, and says so.
+#[tokio::test]
+async fn a_ring_deleted_while_connected_is_put_back_and_its_store_is_told() -> Result<()> {
+    let installation = Installation::start().await?;
+    let tenant = quickstart::ready(&installation).await?;
+    let (client, hsms) = (installation.admin().await?, hsms(&installation, &tenant).await?);
+    let before = active_password(&ring(&client, &hsms).await?.context("no ring")?)?;
+    delete_ring(&installation, &hsms)?;
+    // A session that ends makes the store look after its HSMs, and so after its ring.
+    installation.pods.kill(installation.pods.names().first().context("no pods")?);
+    let restored = until("the ring to be back", PATIENCE, || async {
+        Ok(ring(&client, &hsms).await?.map_or(Look::NotYet("it is not there".to_owned()), Look::Done))
+    })
+    .await?;
+    ensure!(active_password(&restored)? == before, "other passwords than before");
+    told(&client, "RingRestored").await?;
+    in_service(&tenant).await?;
+    let state = tenant.stores().get(NAME).await?.status.context("no status")?.connection_state;
+    assert_eq!(state, Some(ConnectionState::Connected));
+    tenant.disconnect(NAME).await?;
+    tenant.connect(NAME).await?;
+    no_login_was_refused(&hsms).await
+}
+
+/// P1, last row: nobody remembers. The store serves, says what is lost and what the cure is, and the cure works.
+#[tokio::test]
+async fn a_ring_deleted_past_recall_is_a_condition_then_invalid_credentials_and_an_officer_cures_it() -> Result<()> {
+    let mut installation = Installation::start().await?;
+    let tenant = quickstart::ready(&installation).await?;
+    let (client, hsms) = (installation.admin().await?, hsms(&installation, &tenant).await?);
+    installation.controllers.clear();
+    delete_ring(&installation, &hsms)?;
+    installation.kubectl(&[
+        "delete",
+        "lease",
+        "keystore-operator",
+        "--namespace",
+        SYSTEM_NAMESPACE,
+        "--ignore-not-found",
+    ])?;
+    installation.start_controllers(2, &[]).await?;
+    let gone = condition(&tenant, "RingGone").await?;
+    ensure!(gone.contains("changePswd") && gone.contains("keyStorePasswordSecretRef"), "no cure: {gone}");
+    let state = tenant.stores().get(NAME).await?.status.context("no status")?.connection_state;
+    assert_eq!(state, Some(ConnectionState::Connected), "a store does not leave CONNECTED by itself (D3)");
+
+    tenant.disconnect(NAME).await?;
+    tenant.want_connection(NAME, "CONNECTED").await?;
+    assert_eq!(tenant.store_fails(NAME).await?, ConnectionErrorCode::InvalidCredentials);
+    let last = tenant.stores().get(NAME).await?.status.and_then(|status| status.last_connection_error);
+    let message = last.context("no last error")?.message;
+    ensure!(message.contains("changePswd"), "no cure: {message}");
+    tenant.disconnect(NAME).await?;
+
+    hsms.officer_sets_password("theOfficersChoice1", 1).await?;
+    installation.apply(&password_secret(NAME, "supplied", "theOfficersChoice1"))?;
+    let reference = json!({ "spec": { "keyStorePasswordSecretRef": { "name": "supplied", "key": "password" } } });
+    tenant.patch_store(NAME, reference).await?;
+    tenant.connect(NAME).await?;
+    tenant.key_reaches(NAME, KeyState::Enabled).await?;
+    let now = active_password(&ring(&client, &hsms).await?.context("no ring")?)?;
+    ensure!(now != "theOfficersChoice1", "CKS-43: rotated on every connect");
+    no_login_was_refused(&hsms).await
+}
+
+async fn hsms(installation: &Installation, tenant: &Tenant) -> Result<Hsms> {
+    Hsms::of(&installation.admin().await?, &tenant.clusters().get(NAME).await?).await
+}
+
+async fn ring(client: &Client, hsms: &Hsms) -> Result<Option<Secret>> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), VAULT_NAMESPACE);
+    Ok(secrets.get_opt(&format!("{}-kmsuser", hsms.cluster_id())).await?)
+}
+
+/// What the protection policies are there to prevent, past them (D5).
+fn delete_ring(installation: &Installation, hsms: &Hsms) -> Result<()> {
+    let name = format!("{}-kmsuser", hsms.cluster_id());
+    ensure!(
+        installation.kubectl(&["delete", "secret", &name, "--namespace", VAULT_NAMESPACE]).is_err(),
+        "a plain delete went through"
+    );
+    let unprotect = ["annotate", "secret", &name, "--namespace", VAULT_NAMESPACE, "keystores.dev/unprotect=true"];
+    installation.kubectl(&unprotect)?;
+    installation.kubectl(&["delete", "secret", &name, "--namespace", VAULT_NAMESPACE])?;
+    Ok(())
+}
+
+async fn told(client: &Client, reason: &str) -> Result<()> {
+    let events: Api<Event> = Api::namespaced(client.clone(), NAME);
+    until(&format!("the event {reason}"), PATIENCE, || async {
+        let seen: Vec<_> =
+            events.list(&ListParams::default()).await?.into_iter().filter_map(|one| one.reason).collect();
+        Ok(if seen.iter().any(|one| one == reason) { Look::Done(()) } else { Look::NotYet(format!("{seen:?}")) })
+    })
+    .await
+}
+
+/// The message of a condition, once it is there.
+async fn condition(tenant: &Tenant, kind: &str) -> Result<String> {
+    let stores = tenant.stores();
+    until(&format!("condition {kind}"), PATIENCE, || async {
+        let conditions = stores.get(NAME).await?.status.unwrap_or_default().conditions;
+        let found = conditions.iter().find(|one| one.type_ == kind).map(|one| one.message.clone());
+        Ok(found.map_or_else(|| Look::NotYet(format!("{conditions:?}")), Look::Done))
+    })
+    .await
+}
+
+async fn in_service(tenant: &Tenant) -> Result<()> {
+    let stores = tenant.stores();
+    until("every HSM to be in service", PATIENCE, || async {
+        let conditions = stores.get(NAME).await?.status.unwrap_or_default().conditions;
+        let pending = conditions.iter().find(|one| one.type_ == "CredentialsPending");
+        Ok(pending.map_or(Look::Done(()), |pending| Look::NotYet(pending.message.clone())))
+    })
+    .await
+}
+
+/// INV-26.
+async fn no_login_was_refused(hsms: &Hsms) -> Result<()> {
+    for session in hsms.sessions().await? {
+        let refused = refused_logins(&session).await?;
+        ensure!(refused == 0, "{refused} refused logins on {}", session.identity().hsm_id);
+    }
+    Ok(())
+}
