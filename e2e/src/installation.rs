@@ -17,6 +17,7 @@ use serde::Deserialize;
 use crate::application;
 use crate::binaries::{checkout, kubernetes, ours};
 use crate::control_plane::ControlPlane;
+use crate::crash;
 use crate::pods::{Pods, mounts, template};
 use crate::process::Process;
 use crate::sdk::Caller;
@@ -196,7 +197,7 @@ impl Installation {
 
 /// Leaders that are to crash at a named effect are another program: the product has no such switch.
 fn program_of(environment: &[(&str, &str)]) -> Result<PathBuf> {
-    let crashes = environment.iter().any(|(name, _)| *name == "KEYSTORE_CRASH_AT");
+    let crashes = environment.iter().any(|(name, _)| [crash::VARIABLE, crash::TRACE].contains(name));
     ours(if crashes { "controllers-that-crash" } else { "keystore-operator" })
 }
 

@@ -1,0 +1,146 @@
+//! What every plan needs: an installation, a leader that can be armed, killed and replaced, and the comparison with the undisturbed run.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use e2e::crash::{TRACE, VARIABLE, plans};
+use e2e::hsm::Hsms;
+use e2e::installation::{Installation, SYSTEM_NAMESPACE};
+use e2e::quickstart::{self, NAME};
+use e2e::scenario::{PATIENCE, Tenant};
+use e2e::wait::{Look, until};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client, api::DeleteParams};
+use serde_json::Value;
+
+use crate::scenario::Scenario;
+
+/// How long a leader that did all the work may take to die all the same, before its plan counts as one that was not reached.
+const LATE: Duration = Duration::from_millis(500);
+/// Of a hundred plans so many must reach their effect; the rest are passages that only the undisturbed run had, such as a status that was
+/// brought up to date while the trace was read.
+const REACHED_PERCENT: usize = 80;
+
+/// One installation with a tenant.
+pub(crate) struct Bench {
+    pub(crate) installation: Installation,
+    pub(crate) client: Client,
+    pub(crate) tenant: Tenant,
+    pub(crate) hsms: Hsms,
+}
+
+impl Bench {
+    /// The whole quickstart, ready.
+    pub(crate) async fn with_quickstart() -> Result<Self> {
+        let installation = Installation::start().await?;
+        quickstart::ready(&installation).await?;
+        Self::of(installation).await
+    }
+
+    /// The quickstart's namespace and cluster, without a store.
+    pub(crate) async fn with_a_cluster() -> Result<Self> {
+        let installation = Installation::start().await?;
+        let manifests = quickstart::manifests()?;
+        let kinds = ["kind: Namespace", "kind: CloudHsmCluster"];
+        let wanted = manifests.split("\n---\n").flat_map(|file| file.split("\n---"));
+        let wanted: Vec<_> = wanted.filter(|text| text.lines().any(|line| kinds.contains(&line))).collect();
+        installation.apply(&wanted.join("\n---\n"))?;
+        Self::of(installation).await
+    }
+
+    async fn of(installation: Installation) -> Result<Self> {
+        let client = installation.admin().await?;
+        let tenant = Tenant::new(client.clone(), NAME);
+        let cluster = tenant.cluster_is_active(NAME).await.with_context(|| installation.last_words())?;
+        let hsms = Hsms::of(&client, &cluster).await?;
+        Ok(Self { installation, client, tenant, hsms })
+    }
+
+    /// Runs a scenario undisturbed, then once per plan. Returns how many plans reached their effect.
+    pub(crate) async fn run(&mut self, scenario: &mut impl Scenario) -> Result<usize> {
+        let begun = Instant::now();
+        let (wanted, plans) = self.undisturbed(scenario).await?;
+        let mut reached = 0;
+        for (number, plan) in (1..).zip(&plans) {
+            let run = self.disturbed(scenario, number, plan, &wanted).await;
+            reached += usize::from(run.with_context(|| format!("{plan}\n{}", self.installation.last_words()))?);
+        }
+        let (name, seconds) = (scenario.name(), begun.elapsed().as_secs());
+        println!("{name}: {reached} of {} plans reached their effect, {seconds} s", plans.len());
+        ensure!(reached * 100 >= plans.len() * REACHED_PERCENT, "{name}: the aim is off: {reached} of {}", plans.len());
+        Ok(reached)
+    }
+
+    async fn undisturbed(&mut self, scenario: &mut impl Scenario) -> Result<(Value, Vec<String>)> {
+        scenario.prepare(self, 0).await?;
+        self.kill_leader().await?;
+        scenario.ask(self, 0).await?;
+        let trace = self.installation.plane.folder().join("trace");
+        self.installation.start_controllers(1, &[(TRACE, &trace.display().to_string())]).await?;
+        scenario.finished(self, 0).await.with_context(|| self.installation.last_words())?;
+        let plans = plans(&std::fs::read_to_string(trace)?, scenario.sites());
+        let plans = plans.map_err(|missed| anyhow::anyhow!("{}: never passed {missed:?}", scenario.name()))?;
+        Ok((scenario.snapshot(self, 0).await?, plans))
+    }
+
+    /// Whether the plan reached its effect; an error if the end is another than the undisturbed one.
+    async fn disturbed(
+        &mut self,
+        scenario: &mut impl Scenario,
+        number: usize,
+        plan: &str,
+        wanted: &Value,
+    ) -> Result<bool> {
+        scenario.prepare(self, number).await?;
+        self.kill_leader().await?;
+        scenario.ask(self, number).await?;
+        self.installation.start_controllers(2, &[(VARIABLE, plan)]).await?;
+        let died = self.dies_before_the_end(scenario, number).await?;
+        self.kill_leader().await?;
+        self.installation.start_controllers(1, &[]).await?;
+        scenario.finished(self, number).await?;
+        until("the end state of the undisturbed run", PATIENCE, || async {
+            let end = scenario.snapshot(self, number).await?;
+            Ok(if end == *wanted { Look::Done(()) } else { Look::NotYet(format!("{end}\nin place of {wanted}")) })
+        })
+        .await?;
+        Ok(died)
+    }
+
+    async fn dies_before_the_end(&mut self, scenario: &impl Scenario, number: usize) -> Result<bool> {
+        let mut process = self.installation.controllers.remove(&2).context("no leader with a plan")?;
+        let died = async {
+            while process.ended()?.is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            anyhow::Ok(())
+        };
+        let late = async {
+            scenario.finished(self, number).await?;
+            tokio::time::sleep(LATE).await;
+            anyhow::Ok(())
+        };
+        tokio::select! {
+            ended = died => ended.map(|()| true),
+            passed = late => {
+                passed?;
+                process.kill();
+                Ok(false)
+            }
+        }
+    }
+
+    /// SIGKILL. The process is gone for certain then, so nobody has to wait until its lease runs out (15 s in each of hundreds of plans).
+    pub(crate) async fn kill_leader(&mut self) -> Result<()> {
+        for process in self.installation.controllers.values_mut() {
+            process.kill();
+        }
+        self.installation.controllers.clear();
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), SYSTEM_NAMESPACE);
+        match leases.delete("keystore-operator", &DeleteParams::default()).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(error) => bail!(error),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What a crash test is made of: a starting state, a wish, the end of the work, and what can be seen then.
+
+pub(crate) mod access;
+pub(crate) mod connection;
+pub(crate) mod keys;
+pub(crate) mod stores;
+
+use anyhow::Result;
+use operator_controllers::effect::Site;
+use serde_json::Value;
+
+use crate::bench::Bench;
+
+/// One piece of the leader's work. `run` numbers the repetitions, for names that must be new.
+pub(crate) trait Scenario {
+    /// For the report.
+    fn name(&self) -> String;
+
+    /// The effects that its plans aim at; all of them must occur.
+    fn sites(&self) -> &'static [Site];
+
+    /// Brings the world to the starting state; a healthy leader runs.
+    async fn prepare(&self, bench: &mut Bench, run: usize) -> Result<()>;
+
+    /// Asks for the work; nobody leads.
+    async fn ask(&self, bench: &Bench, run: usize) -> Result<()>;
+
+    /// Waits until the API server shows that the work is done.
+    async fn finished(&self, bench: &Bench, run: usize) -> Result<()>;
+
+    /// What must be the same after every run.
+    async fn snapshot(&self, bench: &Bench, run: usize) -> Result<Value>;
+}
