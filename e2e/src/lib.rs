@@ -5,7 +5,8 @@
 //! starts it owns: processes end with the value that holds them, by their ids.
 //!
 //! May import of this workspace: `hsm-client`, `hsm-initialization`, `hsm-protocol`, `operator`, `operator-api`,
-//! `operator-controllers`, `operator-domain`. Never imports: `hsm-sim`, `redb`. (The simulator is started, never linked.)
+//! `operator-controllers`, `operator-domain`. Never imports: `hsm-sim`. (The simulator is started, never linked;
+//! `sealed_store` reads its files by their description.)
 
 pub mod application;
 pub mod binaries;
@@ -27,4 +28,6 @@ pub mod repair;
 pub mod ring;
 pub mod scenario;
 pub mod sdk;
+pub mod sealed_store;
+pub mod search;
 pub mod wait;

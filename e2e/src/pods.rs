@@ -6,7 +6,7 @@
 //! A killed process comes back as a container would, unless the test holds it down.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -47,6 +47,8 @@ struct Shared {
     folder: TempDir,
     block: Block,
     slots: Mutex<BTreeMap<String, Slot>>,
+    /// The StatefulSets in the order in which they were seen first: the addresses of their pods must not depend on their random names.
+    sets: Mutex<Vec<String>>,
 }
 
 /// `kube::Client` has no Debug; the bench's values have.
@@ -78,6 +80,7 @@ impl Pods {
             folder: TempDir::with_prefix("keystore-pods-")?,
             block: Block::take()?,
             slots: Mutex::default(),
+            sets: Mutex::default(),
         });
         let task = tokio::spawn(keep_running(Arc::clone(&shared)));
         Ok(Self { shared, task })
@@ -152,6 +155,18 @@ impl Pods {
         self.shared.with_slots(|slots| slots.get(pod).map(|slot| slot.volume.clone()))
     }
 
+    /// The process id of a pod that runs.
+    #[must_use]
+    pub fn id(&self, pod: &str) -> Option<u32> {
+        self.shared.with_slots(|slots| slots.get(pod)?.process.as_ref().map(Process::id))
+    }
+
+    /// The folder of all volumes, mounted Secrets and logs.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.shared.folder.path()
+    }
+
     /// How often the pod's process was started.
     #[must_use]
     pub fn starts(&self, pod: &str) -> u32 {
@@ -177,6 +192,14 @@ impl Shared {
     fn with_slots<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Slot>) -> T) -> T {
         act(&mut self.slots.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    fn number_of(&self, set: &str) -> usize {
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        sets.iter().position(|seen| seen == set).unwrap_or_else(|| {
+            sets.push(set.to_owned());
+            sets.len() - 1
+        })
+    }
 }
 
 async fn keep_running(shared: Arc<Shared>) {
@@ -190,7 +213,8 @@ async fn keep_running(shared: Arc<Shared>) {
 
 async fn look_once(shared: &Shared) -> Result<()> {
     let sets: Api<StatefulSet> = Api::namespaced(shared.client.0.clone(), &shared.namespace);
-    for (index, set) in sets.list(&ListParams::default()).await?.iter().enumerate() {
+    for set in &sets.list(&ListParams::default()).await? {
+        let index = shared.number_of(&set.name_any());
         let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         for ordinal in 0..u8::try_from(replicas)? {
             let number = u8::try_from(index)? * 10 + 11 + ordinal;
