@@ -4,7 +4,7 @@ mod attributes;
 mod crash;
 mod crowd;
 mod delegation;
-use hsm_test_cluster as harness;
+mod history;
 mod initialization;
 mod join;
 mod keys;
@@ -16,3 +16,5 @@ mod rotation;
 mod sessions;
 mod volume;
 mod volume_history;
+
+use hsm_test_cluster as harness;

@@ -1,0 +1,289 @@
+//! The checker of the kill cycles: from what was asked, acknowledged and seen to what was lost, changed or doubled. Pure.
+//!
+//! Only an acknowledgement is a promise (INV-01). What was asked and not acknowledged may have happened or not, but one way only: once seen,
+//! it is the same on every HSM for ever (INV-06, L1).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Number of a key, a user's password epoch, an HSM: small names for things that the history only compares.
+pub(crate) type Key = [u8; 16];
+/// Commitment to a key's material.
+pub(crate) type Fingerprint = [u8; 32];
+
+/// One thing that happened, in the order in which it was known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A key was asked for; whether it will exist is open.
+    Asked { key: Key },
+    /// Two HSMs have read it back: it is promised.
+    Acknowledged { key: Key, fingerprint: Fingerprint },
+    /// An HSM showed it.
+    Seen { key: Key, fingerprint: Fingerprint },
+    /// A ciphertext under the key was returned: it is promised to open.
+    Sealed { key: Key, blob: usize },
+    /// An HSM opened it to what was sealed, or to anything else.
+    Opened { hsm: usize, blob: usize, right: bool },
+    /// A password's change to this epoch was asked for on one HSM.
+    ChangeAsked { hsm: usize, epoch: u64 },
+    /// It was acknowledged.
+    ChangeAcknowledged { hsm: usize, epoch: u64 },
+    /// At the end an HSM's epoch, and whether the password of that epoch logs in there.
+    EpochAtEnd { hsm: usize, epoch: u64, logs_in: bool },
+    /// At the end one key of an HSM.
+    HeldAtEnd { hsm: usize, key: Key, fingerprint: Fingerprint, conflict: bool },
+    /// At the end everything of this HSM has been told.
+    Told { hsm: usize },
+}
+
+/// A broken promise.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Violation {
+    /// A promised key that an HSM does not hold at the end.
+    LostKey { hsm: usize, key: Key },
+    /// Two materials under one id.
+    ChangedKey { key: Key },
+    /// A key that nobody asked for.
+    StrayKey { key: Key },
+    /// A ciphertext that an HSM does not open to what was sealed.
+    LostCiphertext { hsm: usize, blob: usize },
+    /// An epoch that is below an acknowledged one, above every one that was asked for, or whose password does not log in.
+    LostPassword { hsm: usize },
+    /// An HSM of which the history does not tell the end: nothing would be proved.
+    Untold { hsm: usize },
+}
+
+#[derive(Default)]
+struct Told {
+    asked: BTreeSet<Key>,
+    promised: BTreeSet<Key>,
+    materials: BTreeMap<Key, BTreeSet<Fingerprint>>,
+    conflicts: BTreeSet<Key>,
+    held: BTreeSet<(usize, Key)>,
+    sealed: BTreeSet<usize>,
+    opened: BTreeSet<(usize, usize)>,
+    wrong: BTreeSet<(usize, usize)>,
+    epochs_asked: BTreeMap<usize, u64>,
+    epochs_promised: BTreeMap<usize, u64>,
+    epochs: BTreeMap<usize, (u64, bool)>,
+    told: BTreeSet<usize>,
+}
+
+/// Everything that is wrong with a history of `hsms` HSMs; empty for a good one.
+pub(crate) fn violations(history: &[Event], hsms: usize) -> BTreeSet<Violation> {
+    let mut told = Told::default();
+    history.iter().for_each(|event| told.take(event));
+    let each = 0..hsms;
+    let untold = each.clone().filter(|hsm| !told.told.contains(hsm)).map(|hsm| Violation::Untold { hsm });
+    let pairs = each.clone().flat_map(|hsm| told.promised.iter().map(move |key| (hsm, *key)));
+    let lost = pairs.filter(|pair| !told.held.contains(pair)).map(|(hsm, key)| Violation::LostKey { hsm, key });
+    let doubled = told.materials.iter().filter(|(key, seen)| seen.len() > 1 || told.conflicts.contains(*key));
+    let changed = doubled.map(|(key, _)| Violation::ChangedKey { key: *key });
+    let stray = told.materials.keys().filter(|key| !told.asked.contains(*key));
+    let stray = stray.map(|key| Violation::StrayKey { key: *key });
+    let blobs = each.clone().flat_map(|hsm| told.sealed.iter().map(move |blob| (hsm, *blob)));
+    let closed = blobs.filter(|pair| !told.opened.contains(pair) || told.wrong.contains(pair));
+    let closed = closed.map(|(hsm, blob)| Violation::LostCiphertext { hsm, blob });
+    let passwords = each.filter(|hsm| !told.password_is_known(*hsm)).map(|hsm| Violation::LostPassword { hsm });
+    untold.chain(lost).chain(changed).chain(stray).chain(closed).chain(passwords).collect()
+}
+
+impl Told {
+    fn take(&mut self, event: &Event) {
+        match *event {
+            Event::Asked { key } => {
+                self.asked.insert(key);
+            }
+            Event::Acknowledged { key, fingerprint } => {
+                self.promised.insert(key);
+                self.show(key, fingerprint);
+            }
+            Event::Seen { key, fingerprint } => self.show(key, fingerprint),
+            Event::Sealed { key, blob } => {
+                self.promised.insert(key);
+                self.sealed.insert(blob);
+            }
+            Event::Opened { hsm, blob, right: true } => {
+                self.opened.insert((hsm, blob));
+            }
+            Event::Opened { hsm, blob, right: false } => {
+                self.wrong.insert((hsm, blob));
+            }
+            Event::ChangeAsked { hsm, epoch } => raise(&mut self.epochs_asked, hsm, epoch),
+            Event::ChangeAcknowledged { hsm, epoch } => raise(&mut self.epochs_promised, hsm, epoch),
+            Event::EpochAtEnd { hsm, epoch, logs_in } => {
+                self.epochs.insert(hsm, (epoch, logs_in));
+            }
+            Event::HeldAtEnd { hsm, key, fingerprint, conflict } => {
+                self.held.insert((hsm, key));
+                self.show(key, fingerprint);
+                if conflict {
+                    self.conflicts.insert(key);
+                }
+            }
+            Event::Told { hsm } => {
+                self.told.insert(hsm);
+            }
+        }
+    }
+
+    fn show(&mut self, key: Key, fingerprint: Fingerprint) {
+        self.materials.entry(key).or_default().insert(fingerprint);
+    }
+
+    fn password_is_known(&self, hsm: usize) -> bool {
+        let Some(asked) = self.epochs_asked.get(&hsm) else { return true };
+        let promised = self.epochs_promised.get(&hsm).copied().unwrap_or(0);
+        self.epochs.get(&hsm).is_some_and(|(epoch, logs_in)| *logs_in && (promised..=*asked).contains(epoch))
+    }
+}
+
+fn raise(epochs: &mut BTreeMap<usize, u64>, hsm: usize, epoch: u64) {
+    let highest = epochs.entry(hsm).or_insert(epoch);
+    *highest = (*highest).max(epoch);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HSMS: usize = 3;
+
+    /// What became of one key: asked for only, or made on some HSMs and lost sight of, or promised and used.
+    #[derive(Debug, Clone, Copy)]
+    enum Fate {
+        NeverMade,
+        MadeUnacknowledged,
+        Promised { sealed: bool },
+    }
+
+    fn fate() -> impl Strategy<Value = Fate> {
+        prop_oneof![
+            Just(Fate::NeverMade),
+            Just(Fate::MadeUnacknowledged),
+            any::<bool>().prop_map(|sealed| Fate::Promised { sealed })
+        ]
+    }
+
+    fn key(number: usize) -> Key {
+        [u8::try_from(number).unwrap(); 16]
+    }
+
+    fn print(number: usize) -> Fingerprint {
+        [u8::try_from(number).unwrap(); 32]
+    }
+
+    /// A history as it is when nothing is lost. `changes` holds per HSM how many password changes were asked for and which was the last
+    /// that was done and the last that was acknowledged.
+    fn good(fates: &[Fate], changes: &[(u64, u64, u64)]) -> Vec<Event> {
+        let mut history = Vec::new();
+        for (number, fate) in fates.iter().enumerate() {
+            let (key, fingerprint) = (key(number), print(number));
+            history.push(Event::Asked { key });
+            if let Fate::Promised { sealed } = fate {
+                history.push(Event::Acknowledged { key, fingerprint });
+                if *sealed {
+                    history.push(Event::Sealed { key, blob: number });
+                }
+            }
+        }
+        for (hsm, (asked, done, acknowledged)) in changes.iter().enumerate() {
+            history.extend((1..=*asked).map(|epoch| Event::ChangeAsked { hsm, epoch }));
+            history.extend((1..=*acknowledged).map(|epoch| Event::ChangeAcknowledged { hsm, epoch }));
+            history.push(Event::EpochAtEnd { hsm, epoch: *done, logs_in: true });
+        }
+        for hsm in 0..HSMS {
+            for (number, fate) in fates.iter().enumerate() {
+                if !matches!(fate, Fate::NeverMade) {
+                    let (key, fingerprint) = (key(number), print(number));
+                    history.push(Event::HeldAtEnd { hsm, key, fingerprint, conflict: false });
+                }
+                if matches!(fate, Fate::Promised { sealed: true }) {
+                    history.push(Event::Opened { hsm, blob: number, right: true });
+                }
+            }
+            history.push(Event::Told { hsm });
+        }
+        history
+    }
+
+    fn history() -> impl Strategy<Value = (Vec<Fate>, Vec<(u64, u64, u64)>)> {
+        let changes = (1..6_u64).prop_flat_map(|asked| {
+            (0..=asked).prop_flat_map(move |done| (0..=done).prop_map(move |acknowledged| (asked, done, acknowledged)))
+        });
+        (prop::collection::vec(fate(), 1..12), prop::collection::vec(changes, HSMS))
+    }
+
+    proptest! {
+        #[test]
+        fn a_history_without_a_loss_has_no_violation((fates, changes) in history()) {
+            prop_assert_eq!(violations(&good(&fates, &changes), HSMS), BTreeSet::new());
+        }
+
+        /// Every single damage to a good history is found, and nothing else is.
+        #[test]
+        fn a_promised_key_that_one_hsm_lost_is_found((fates, changes) in history(), hsm in 0..HSMS) {
+            for (number, _) in fates.iter().enumerate().filter(|(_, fate)| matches!(fate, Fate::Promised { .. })) {
+                let mut bad = good(&fates, &changes);
+                bad.retain(|event| !matches!(event, Event::HeldAtEnd { hsm: of, key: k, .. } if *of == hsm && *k == key(number)));
+                prop_assert_eq!(violations(&bad, HSMS), BTreeSet::from([Violation::LostKey { hsm, key: key(number) }]));
+            }
+        }
+
+        #[test]
+        fn a_second_material_under_one_id_is_found_wherever_it_shows((fates, changes) in history(), hsm in 0..HSMS) {
+            for number in 0..fates.len() {
+                let (key, other) = (key(number), print(200));
+                if matches!(fates[number], Fate::NeverMade) {
+                    continue;
+                }
+                let conflict = Event::HeldAtEnd { hsm, key, fingerprint: print(number), conflict: true };
+                for sign in [Event::Seen { key, fingerprint: other }, conflict] {
+                    let mut bad = good(&fates, &changes);
+                    bad.push(sign);
+                    prop_assert_eq!(violations(&bad, HSMS), BTreeSet::from([Violation::ChangedKey { key }]));
+                }
+            }
+        }
+
+        #[test]
+        fn a_password_that_went_back_or_does_not_log_in_is_found((fates, changes) in history(), hsm in 0..HSMS) {
+            let (asked, done, acknowledged) = changes[hsm];
+            let bad_ends = [(done, false), (asked + 1, true)].into_iter();
+            for (epoch, logs_in) in bad_ends.chain(acknowledged.checked_sub(1).map(|epoch| (epoch, true))) {
+                let mut bad = good(&fates, &changes);
+                bad.push(Event::EpochAtEnd { hsm, epoch, logs_in });
+                prop_assert_eq!(violations(&bad, HSMS), BTreeSet::from([Violation::LostPassword { hsm }]));
+            }
+        }
+
+        #[test]
+        fn a_ciphertext_that_does_not_open_a_stray_key_and_a_missing_end_are_found(
+            (mut fates, changes) in history(), hsm in 0..HSMS
+        ) {
+            fates.push(Fate::Promised { sealed: true });
+            let (blob, whole) = (fates.len() - 1, good(&fates, &changes));
+            let without = |gone: Event| whole.iter().filter(|event| **event != gone).cloned().collect::<Vec<_>>();
+            let lost = BTreeSet::from([Violation::LostCiphertext { hsm, blob }]);
+            prop_assert_eq!(violations(&without(Event::Opened { hsm, blob, right: true }), HSMS), lost.clone());
+            let wrong = [whole.clone(), vec![Event::Opened { hsm, blob, right: false }]].concat();
+            prop_assert_eq!(violations(&wrong, HSMS), lost);
+            let stray = [whole.clone(), vec![Event::Seen { key: key(250), fingerprint: print(250) }]].concat();
+            prop_assert_eq!(violations(&stray, HSMS), BTreeSet::from([Violation::StrayKey { key: key(250) }]));
+            prop_assert_eq!(violations(&without(Event::Told { hsm }), HSMS), BTreeSet::from([Violation::Untold { hsm }]));
+        }
+    }
+
+    /// L1: an answer that was lost is neither success nor failure.
+    #[test]
+    fn an_unacknowledged_key_may_be_on_any_subset_of_the_hsms() {
+        for holders in [&[][..], &[0], &[1, 2], &[0, 1, 2]] {
+            let mut history = vec![Event::Asked { key: key(1) }];
+            let held =
+                |hsm: &usize| Event::HeldAtEnd { hsm: *hsm, key: key(1), fingerprint: print(1), conflict: false };
+            history.extend(holders.iter().map(held));
+            history.extend((0..HSMS).map(|hsm| Event::Told { hsm }));
+            assert_eq!(violations(&history, HSMS), BTreeSet::new(), "{holders:?}");
+        }
+    }
+}
