@@ -100,8 +100,12 @@ impl Bench {
         self.installation.start_controllers(1, &[]).await?;
         scenario.finished(self, number).await?;
         until("the end state of the undisturbed run", PATIENCE, || async {
-            let end = scenario.snapshot(self, number).await?;
-            Ok(if end == *wanted { Look::Done(()) } else { Look::NotYet(format!("{end}\nin place of {wanted}")) })
+            // An HSM that does not answer in time on a busy machine has shown nothing yet, neither right nor wrong.
+            Ok(match scenario.snapshot(self, number).await {
+                Ok(end) if end == *wanted => Look::Done(()),
+                Ok(end) => Look::NotYet(format!("{end}\nin place of {wanted}")),
+                Err(error) => Look::NotYet(format!("{error:#}")),
+            })
         })
         .await?;
         Ok(died)

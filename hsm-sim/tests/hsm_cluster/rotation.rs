@@ -3,6 +3,7 @@
 use crate::harness::Cluster;
 use hsm_client::command::PasswordChange;
 use hsm_client::{HsmError, KMS_USER, ReturnCode, Session};
+use std::time::Duration;
 
 const SECOND: &str = "SecondPassword2";
 
@@ -102,7 +103,10 @@ async fn a_new_leaders_fence_ends_every_session_that_worked_under_the_old_one() 
     logged_in.claim_cluster("cks-one", fence).await.expect("claims");
     let (officer, never_commanded) = (cluster.officer(0).await, cluster.session(0).await);
     let new_fence = officer.acquire_fence("another leader").await.expect("takes it");
-    assert!(!took_it.is_open() && !logged_in.is_open(), "a session of the deposed leader is still open");
+    for session in [&took_it, &logged_in] {
+        let closed = tokio::time::timeout(Duration::from_secs(5), session.closed()).await;
+        assert!(closed.is_ok(), "a session of the deposed leader is still open");
+    }
     assert!(never_commanded.is_open(), "it has done nothing as anybody's");
     assert_eq!(change(&officer, new_fence, (1, 2), SECOND, 1).await, Ok(2), "nobody is logged in");
 }
