@@ -51,6 +51,7 @@ impl ClientPort {
     fn admit(&self, header: &FrameHeader) -> Outcome<Command> {
         let command = Command::from_u16(header.command).ok_or(ReturnCode::UnknownCommand)?;
         check_role(command, self.session.client.role)?;
+        check_order(command, self.session.has_greeted())?;
         check_state(command, self.hsm.state(), self.hsm.compared.load(Ordering::Acquire))?;
         Ok(command)
     }
@@ -153,6 +154,11 @@ fn check_role(command: Command, role: ClientRole) -> Outcome<()> {
         _ => matches!(role, ClientRole::Controllers | ClientRole::Owner),
     };
     if allowed { Ok(()) } else { Err(ReturnCode::RoleDenied) }
+}
+
+/// Hello first, and once: a client that does not ask who is there has not been let in by the one it means (INV-65).
+fn check_order(command: Command, has_greeted: bool) -> Outcome<()> {
+    if has_greeted == (command != Command::Hello) { Ok(()) } else { Err(ReturnCode::WrongState) }
 }
 
 /// Which state serves what. Before the start-up comparison with the peers nothing but the state is told (INV-59).
@@ -272,6 +278,15 @@ mod tests {
         ];
         for command in Command::ALL {
             assert_eq!(check_role(*command, ClientRole::Gateway).is_ok(), allowed.contains(command), "{command:?}");
+        }
+    }
+
+    #[test]
+    fn hello_comes_first_and_once() {
+        for command in Command::ALL {
+            let is_hello = *command == Command::Hello;
+            assert_eq!(check_order(*command, false).is_ok(), is_hello, "{command:?} first");
+            assert_eq!(check_order(*command, true).is_ok(), !is_hello, "{command:?} after Hello");
         }
     }
 

@@ -3,7 +3,7 @@
 //! A session is bound to its two TLS layers and its client certificate, and ends with them (INV-65).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,11 +49,25 @@ pub(crate) struct Session {
     pub(crate) client: ClientProof,
     /// Ends the session.
     pub(crate) closed: CancellationToken,
+    greeted: AtomicBool,
     login: ArcSwap<Login>,
     fence_holder: Mutex<Option<String>>,
 }
 
 impl Session {
+    /// Whether the client has said Hello: everything else comes after it.
+    pub(crate) fn has_greeted(&self) -> bool {
+        self.greeted.load(Ordering::Acquire)
+    }
+
+    /// Notes the Hello.
+    ///
+    /// # Errors
+    /// `WrongState` if there was one already.
+    pub(crate) fn greet(&self) -> Outcome<()> {
+        if self.greeted.swap(true, Ordering::AcqRel) { Err(ReturnCode::WrongState) } else { Ok(()) }
+    }
+
     /// Present login.
     pub(crate) fn login(&self) -> arc_swap::Guard<Arc<Login>> {
         self.login.load()
@@ -119,6 +133,7 @@ impl Sessions {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             client,
             closed,
+            greeted: AtomicBool::new(false),
             login: ArcSwap::from_pointee(Login::Nobody),
             fence_holder: Mutex::new(None),
         });

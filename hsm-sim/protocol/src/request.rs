@@ -18,6 +18,15 @@ macro_rules! requests {
             type Reply = m::$reply;
         })+
 
+        /// `body` read as the request and as the reply of `command`, and printed again; nothing where it is neither.
+        #[cfg(any(test, fuzzing))]
+        pub(crate) fn reprinted(command: Command, body: &[u8]) -> [Option<Vec<u8>>; 2] {
+            fn print<M: prost::Message + Default>(body: &[u8]) -> Option<Vec<u8>> {
+                M::decode(body).ok().map(|message| message.encode_to_vec())
+            }
+            match command { $(Command::$command => [print::<m::$request>(body), print::<m::$reply>(body)],)+ }
+        }
+
         #[cfg(test)]
         const PAIRED: &[Command] = &[$(Command::$command,)+];
     };

@@ -12,11 +12,12 @@ use crate::vault::Outcome;
 /// Signs the session, the nonce and every field.
 ///
 /// # Errors
-/// `InvalidArgument` for a nonce of the wrong length.
+/// `InvalidArgument` for a nonce of the wrong length, `WrongState` for a second Hello.
 pub(crate) fn run(hsm: &Hsm, session: &Session, request: &HelloRequest) -> Outcome<HelloReply> {
     if !limits::CLIENT_NONCE.contains(&request.client_nonce.len()) {
         return Err(ReturnCode::InvalidArgument);
     }
+    session.greet()?;
     let member = hsm.member();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut reply = HelloReply {

@@ -5,6 +5,7 @@ mod crash;
 mod crowd;
 mod delegation;
 mod history;
+mod hostile;
 mod initialization;
 mod join;
 mod keys;
