@@ -17,6 +17,8 @@ pub mod connection;
 pub mod encryption_context;
 pub mod identifier;
 pub mod key;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod refusal;
 pub mod rotation;
 pub mod timestamp;

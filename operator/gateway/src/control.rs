@@ -14,6 +14,9 @@ pub enum ControlError {
     /// The object is not there any more.
     #[error("failed to find the object")]
     Gone,
+    /// There is an object of this name already.
+    #[error("failed to make the object: there is one of its name")]
+    Exists,
     /// A manifest owns the field and wants the opposite (D17).
     #[error("failed to change a field that is pinned by manifest (field manager {manager})")]
     Pinned {
@@ -31,6 +34,8 @@ pub enum ControlError {
 /// A key to be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyOrder {
+    /// Name of the `KmsKey` object to make: the same for every delivery of one signed request.
+    pub name: String,
     /// Name of the `CustomKeyStore` object.
     pub store_name: String,
     /// AWS `Description`.
@@ -50,7 +55,7 @@ pub struct KeyObject {
 
 /// Writes to the control plane, and the one live read that a request may cause.
 pub trait ControlPlane: Send + Sync {
-    /// Makes a `KmsKey` object with a generated name.
+    /// Makes the `KmsKey` object of this order; [`ControlError::Exists`] when there is one of its name.
     fn create_key<'a>(&'a self, namespace: &'a str, order: KeyOrder) -> BoxFuture<'a, Result<KeyObject, ControlError>>;
 
     /// Deletes a `KmsKey` that has not got beyond `resource_version` of the object with this `uid`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit::Sink;
+use jiff::Timestamp;
 
 use crate::arn::Place;
 use crate::authorize::{Authorization, Authorizer};
@@ -11,6 +12,7 @@ use crate::control::ControlPlane;
 use crate::crypto::ConnectedStores;
 use crate::index::Index;
 use crate::metrics::Metrics;
+use crate::replay::Replays;
 
 /// How long CreateKey waits for its key: less than the 60 s after which AWS clients give up reading.
 const KEY_PATIENCE: Duration = Duration::from_secs(30);
@@ -43,6 +45,8 @@ pub struct Gateway {
     pub(crate) audit: Arc<dyn Sink>,
     pub(crate) metrics: Metrics,
     pub(crate) place: Place,
+    /// What has been ordered by which signature.
+    pub(crate) replays: Arc<Replays>,
     /// How long CreateKey waits for its key.
     pub(crate) key_patience: Duration,
 }
@@ -53,7 +57,8 @@ impl Gateway {
     pub fn new(parts: Parts) -> Self {
         let Parts { index, stores, control, authorizer, audit, metrics, place } = parts;
         let (authorization, key_patience) = (Arc::new(Authorization::new(authorizer)), KEY_PATIENCE);
-        Self { index, stores, control, authorization, audit, metrics, place, key_patience }
+        let replays = Arc::new(Replays::since(Timestamp::now()));
+        Self { index, stores, control, authorization, audit, metrics, place, replays, key_patience }
     }
 
     /// The same gateway for another core, with connections and a way to the audit of its own; everything else is shared.
@@ -67,12 +72,14 @@ impl Gateway {
             audit,
             metrics: self.metrics.clone(),
             place: self.place.clone(),
+            replays: Arc::clone(&self.replays),
             key_patience: self.key_patience,
         }
     }
 
-    /// Forgets authorisation decisions that nobody has asked for in a day.
-    pub fn forget_old_decisions(&self) {
+    /// Forgets authorisation decisions that nobody has asked for in a day, and signatures that have expired.
+    pub fn forget_old(&self) {
         self.authorization.forget_old();
+        self.replays.forget_old(Timestamp::now());
     }
 }

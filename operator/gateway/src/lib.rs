@@ -15,11 +15,15 @@ pub mod sigv4;
 
 mod arn;
 mod caller;
+#[cfg(feature = "cluster")]
 mod cluster;
 mod error;
 mod gateway;
 mod metrics;
 mod operation;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
+mod replay;
 mod router;
 mod server;
 mod service;
@@ -29,6 +33,7 @@ mod validation;
 mod wire;
 
 pub use arn::Place;
+#[cfg(feature = "cluster")]
 pub use cluster::{GatewayConfig, HsmStore, Readiness, RunError, run};
 pub use error::{ApiError, ErrorCode};
 pub use gateway::{Gateway, Parts};

@@ -20,6 +20,7 @@ use crate::caller::Caller;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::Gateway;
 use crate::operation::{self, Answer, Call, Notes};
+use crate::replay::SignedOnce;
 use crate::service::Service;
 use crate::sigv4::{self, ReceivedRequest};
 use crate::sts;
@@ -91,8 +92,9 @@ impl Gateway {
         respond(outcome.service, outcome.result, request_id)
     }
 
-    /// Answers a request whose body was not read: too large, or too slow. It is audited like any other.
-    pub async fn refuse(&self, parts: Parts, peer: IpAddr, code: ErrorCode) -> Response<Full<Bytes>> {
+    /// Answers a request whose body was not read: too large, too slow, or broken. It is audited like any other.
+    pub async fn refuse(&self, parts: Parts, peer: IpAddr, error: ApiError) -> Response<Full<Bytes>> {
+        let code = error.code;
         let request = WholeRequest { parts, body: Zeroizing::default(), peer, received_at: Timestamp::now() };
         let ids = Ids::random();
         let request_id = ids.request;
@@ -101,10 +103,7 @@ impl Gateway {
             operation: None,
             caller: None,
             notes: Notes::default(),
-            result: Err(ApiError::new(
-                code,
-                "The request body is larger than any valid one, or took too long to arrive.",
-            )),
+            result: Err(error),
         };
         if let Err(error) = self.audit.record(self.event(&request, &outcome, ids)).await {
             tracing::error!(%error, %request_id, "a request was not audited");
@@ -122,8 +121,8 @@ impl Gateway {
             notes: Notes::default(),
             result: Err(ApiError::internal()),
         };
-        let caller = match self.authenticate(request, &mut outcome) {
-            Ok(caller) => outcome.caller.insert(caller),
+        let (caller, signed) = match self.authenticate(request, &mut outcome) {
+            Ok((caller, signed)) => (&*outcome.caller.insert(caller), signed),
             Err(error) => {
                 outcome.operation = named_operation(request).ok();
                 outcome.result = Err(error);
@@ -134,13 +133,23 @@ impl Gateway {
             Err(error) => Err(error),
             Ok(operation) => {
                 outcome.operation = Some(operation);
-                self.run(operation, caller, &request.body, &mut outcome.notes, request_id).await
+                match self.admit(operation, &signed, request.received_at) {
+                    Err(error) => Err(error),
+                    Ok(()) if operation == Operation::GetCallerIdentity => {
+                        Ok(Zeroizing::new(sts::caller_identity(caller, request_id)))
+                    }
+                    Ok(()) => {
+                        let (body, notes) = (&request.body, &mut outcome.notes);
+                        operation::run(&mut Call { gateway: self, caller, operation, body, signed: &signed, notes })
+                            .await
+                    }
+                }
             }
         };
         outcome
     }
 
-    fn authenticate(&self, request: &WholeRequest, outcome: &mut Outcome) -> Result<Caller, ApiError> {
+    fn authenticate(&self, request: &WholeRequest, outcome: &mut Outcome) -> Result<(Caller, SignedOnce), ApiError> {
         let uri = &request.parts.uri;
         let received = ReceivedRequest {
             method: &request.parts.method,
@@ -152,21 +161,19 @@ impl Gateway {
         };
         let verified = sigv4::verify(received, &self.place.region, &*self.index, request.received_at)?;
         outcome.service = verified.service;
-        Caller::new(verified.credential, &self.index, &self.place)
+        let signed = SignedOnce::from(&verified);
+        Ok((Caller::new(verified.credential, &self.index, &self.place)?, signed))
     }
 
-    async fn run(
-        &self,
-        operation: Operation,
-        caller: &Caller,
-        body: &[u8],
-        notes: &mut Notes,
-        request_id: Uuid,
-    ) -> Result<Answer, ApiError> {
-        if operation == Operation::GetCallerIdentity {
-            return Ok(Zeroizing::new(sts::caller_identity(caller, request_id)));
+    /// Lets a signature order one change; reads may be repeated (T-06).
+    fn admit(&self, operation: Operation, signed: &SignedOnce, now: Timestamp) -> Result<(), ApiError> {
+        if operation.read_only() {
+            return Ok(());
         }
-        operation::run(&mut Call { gateway: self, caller, operation, body, notes }).await
+        self.replays.admit(signed, now).map_err(|replay| {
+            tracing::info!(%replay, operation = operation.name(), "a change was not begun");
+            replay.into()
+        })
     }
 
     fn event(&self, request: &WholeRequest, outcome: &Outcome, ids: Ids) -> Event {
@@ -269,5 +276,7 @@ fn respond(service: Service, result: Result<Answer, ApiError>, request_id: Uuid)
     response
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+#[cfg(any(test, fuzzing))]
 pub(crate) mod tests;

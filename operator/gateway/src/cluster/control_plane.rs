@@ -67,8 +67,8 @@ impl Kubernetes {
 impl ControlPlane for Kubernetes {
     fn create_key<'a>(&'a self, namespace: &'a str, order: KeyOrder) -> BoxFuture<'a, Result<KeyObject, ControlError>> {
         async move {
-            // The name is made here and not by the server: if the answer is lost, the object can still be found.
-            let name = format!("key-{}", Uuid::new_v4().simple());
+            // The name is made by us and not by the server: if the answer is lost, the object can still be found.
+            let name = order.name.clone();
             let key = KmsKey::new(&name, specification(order));
             let parameters = PostParams { field_manager: Some(KMS_API.to_owned()), ..PostParams::default() };
             let api = self.keys(namespace);
@@ -166,6 +166,7 @@ async fn within<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Res
     tracing::warn!(%error, "a request to the API server failed");
     Err(match error {
         kube::Error::Api(status) if status.code == 404 => ControlError::Gone,
+        kube::Error::Api(status) if status.reason == "AlreadyExists" => ControlError::Exists,
         kube::Error::Api(status) if status.code < 500 && status.code != 429 => ControlError::Refused,
         _ => ControlError::Unreachable,
     })

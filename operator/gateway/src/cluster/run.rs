@@ -157,7 +157,7 @@ async fn forget(gateway: Arc<Gateway>, shutdown: CancellationToken) {
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(FORGETTING) => gateway.forget_old_decisions(),
+            () = tokio::time::sleep(FORGETTING) => gateway.forget_old(),
         }
     }
 }

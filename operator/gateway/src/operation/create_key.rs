@@ -19,6 +19,7 @@ use crate::authorize::Resource;
 use crate::control::{ControlError, KeyObject};
 use crate::error::{ApiError, ErrorCode};
 use crate::index::{KeyEntry, Rejection};
+use crate::replay::Replay;
 use crate::wire;
 
 #[derive(Serialize)]
@@ -37,7 +38,7 @@ pub(super) async fn run(call: &mut Call<'_>) -> Result<Answer, ApiError> {
     call.require_audit()?;
 
     let namespace = Arc::clone(&call.caller.tenant.namespace);
-    let order = wanted.order(&store.name);
+    let order = wanted.order(format!("key-{}", call.signed.name()), &store.name);
     let object = call.gateway.control.create_key(&namespace, order).await.map_err(|error| not_written(&error))?;
     let entry = wait(call, &object).await?;
     let key = own(call, entry).ok_or_else(ApiError::internal)?;
@@ -123,6 +124,8 @@ fn not_written(error: &ControlError) -> ApiError {
         ControlError::Unreachable => {
             ApiError::new(ErrorCode::DependencyTimeout, "The system timed out while trying to fulfill the request.")
         }
+        // The object is named by the signature: another replica has had this very request.
+        ControlError::Exists => Replay::Seen.into(),
         ControlError::Gone | ControlError::Pinned { .. } | ControlError::Refused => ApiError::internal(),
     }
 }

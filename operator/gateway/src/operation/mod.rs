@@ -29,6 +29,7 @@ use crate::authorize::{self, Question};
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::Gateway;
+use crate::replay::SignedOnce;
 use crate::target::Operation;
 
 /// The body of a successful answer; wiped when it has left.
@@ -49,6 +50,7 @@ pub(crate) struct Call<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) operation: Operation,
     pub(crate) body: &'a [u8],
+    pub(crate) signed: &'a SignedOnce,
     pub(crate) notes: &'a mut Notes,
 }
 

@@ -126,7 +126,7 @@ pub(super) fn unchanged(error: &ControlError, id: &str) -> ApiError {
             format!("The connection of custom key store {id} is pinned by manifest (field manager {manager})."),
         ),
         ControlError::Gone => not_found(id),
-        ControlError::Refused | ControlError::Unreachable => {
+        ControlError::Exists | ControlError::Refused | ControlError::Unreachable => {
             tracing::warn!(%error, "a store was not changed");
             ApiError::internal()
         }

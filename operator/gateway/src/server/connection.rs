@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::handshake::Handshake;
-use crate::error::ErrorCode;
+use crate::error::{ApiError, ErrorCode};
 use crate::gateway::Gateway;
 use crate::router::WholeRequest;
 
@@ -95,26 +95,42 @@ async fn answer(gateway: &Gateway, peer: IpAddr, request: Request<Incoming>) -> 
     let (parts, body) = request.into_parts();
     match timeout(BODY, read(body)).await {
         Ok(Ok(body)) => gateway.handle(WholeRequest { parts, body, peer, received_at: Timestamp::now() }).await,
-        Ok(Err(Unread)) => gateway.refuse(parts, peer, ErrorCode::RequestEntityTooLarge).await,
-        Err(_) => gateway.refuse(parts, peer, ErrorCode::RequestTimeout).await,
+        Ok(Err(unread)) => gateway.refuse(parts, peer, unread.into()).await,
+        Err(_) => gateway.refuse(parts, peer, Unread::TooSlow.into()).await,
     }
 }
 
-/// The body was too large, or the connection broke.
-struct Unread;
+/// Why there is no whole body.
+enum Unread {
+    TooLarge,
+    TooSlow,
+    /// The connection broke, or the framing of the body is not HTTP's.
+    Broken,
+}
+
+impl From<Unread> for ApiError {
+    fn from(unread: Unread) -> Self {
+        let (code, text) = match unread {
+            Unread::TooLarge => (ErrorCode::RequestEntityTooLarge, "The request body is larger than any valid one."),
+            Unread::TooSlow => (ErrorCode::RequestTimeout, "The request body took too long to arrive."),
+            Unread::Broken => (ErrorCode::Serialization, "The request body did not arrive as a whole."),
+        };
+        Self::new(code, text)
+    }
+}
 
 /// Reads a body into one buffer that is wiped on drop. The buffer never grows: growing would leave copies behind.
 async fn read(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, Unread> {
     let declared = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     if declared.is_some_and(|length| length > BODY_BYTES) {
-        return Err(Unread);
+        return Err(Unread::TooLarge);
     }
     let mut whole = Zeroizing::new(Vec::with_capacity(declared.unwrap_or(BODY_BYTES)));
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Unread)?;
+        let frame = frame.map_err(|_| Unread::Broken)?;
         let Ok(mut data) = frame.into_data() else { continue };
         if whole.len() + data.remaining() > BODY_BYTES {
-            return Err(Unread);
+            return Err(Unread::TooLarge);
         }
         while data.has_remaining() {
             let chunk = data.chunk();

@@ -16,6 +16,9 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
+mod http2;
+mod smuggling;
+
 use super::connection::{BODY_BYTES, HEADER_BYTES, HEADER_FIELDS};
 use super::*;
 use crate::router::tests::bench::Bench;

@@ -4,7 +4,7 @@ use super::{ALGORITHM, Refusal};
 use crate::service::Service;
 
 /// Length of a signature in bytes.
-pub(super) const SIGNATURE_LENGTH: usize = 32;
+pub const SIGNATURE_LENGTH: usize = 32;
 /// Longest access key id that is looked up; AWS allows 16–128 characters.
 const LONGEST_ACCESS_KEY_ID: usize = 128;
 

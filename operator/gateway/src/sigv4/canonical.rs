@@ -8,6 +8,16 @@ use super::{ALGORITHM, ReceivedRequest, Refusal, Scope};
 /// Length of a SHA-256 in hexadecimal.
 const HEX_HASH: usize = 64;
 
+/// Path and query of the canonical request, already in canonical form.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CanonicalTarget<'a> {
+    pub(super) path: &'a str,
+    pub(super) query: &'a str,
+}
+
+/// The only target that [`super::verify`] lets through: the path is `/` and there is no query.
+pub(super) const ROOT: CanonicalTarget<'static> = CanonicalTarget { path: "/", query: "" };
+
 /// Writes the canonical request.
 ///
 /// # Errors
@@ -15,13 +25,14 @@ const HEX_HASH: usize = 64;
 /// does not have exactly one readable value.
 pub(super) fn write_request(
     request: ReceivedRequest<'_>,
+    target: CanonicalTarget<'_>,
     signed_headers: &str,
     body_hash: &[u8],
     sink: &mut impl FnMut(&[u8]),
 ) -> Result<(), Refusal> {
-    sink(request.method.as_str().as_bytes());
-    // The caller of this module has checked that the path is `/` and that there is no query.
-    sink(b"\n/\n\n");
+    for part in [request.method.as_str(), "\n", target.path, "\n", target.query, "\n"] {
+        sink(part.as_bytes());
+    }
     for name in signed_headers.split(';') {
         sink(name.as_bytes());
         sink(b":");

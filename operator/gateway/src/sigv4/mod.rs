@@ -12,6 +12,12 @@ mod authorization;
 mod canonical;
 mod credential;
 mod headers;
+#[cfg(any(test, fuzzing))]
+// Test code, which may unwrap; clippy knows it only where it is for tests alone.
+#[allow(clippy::unwrap_used)]
+mod oracle;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod refusal;
 mod timestamp;
 
@@ -20,9 +26,10 @@ use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use std::sync::Arc;
 
-pub use authorization::{Authorization, Scope};
+pub use authorization::{Authorization, SIGNATURE_LENGTH, Scope};
 pub use credential::{Credential, CredentialSource, SecretAccessKey, User};
 pub use refusal::Refusal;
+pub use timestamp::WINDOW;
 
 use crate::service::Service;
 
@@ -52,6 +59,10 @@ pub struct Verified {
     pub credential: Arc<Credential>,
     /// The service named in the signed scope.
     pub service: Service,
+    /// When it was signed, by the caller's clock: at most five minutes from `now`.
+    pub signed_at: Timestamp,
+    /// The signature, which names this one request.
+    pub signature: [u8; SIGNATURE_LENGTH],
 }
 
 /// Verifies `request` against the access keys in `keys`, for the endpoint's `region`, at time `now`.
@@ -76,28 +87,30 @@ pub fn verify(
     }
     headers::check_coverage(request.headers, &authorization)?;
     let date = headers::single(request.headers, "x-amz-date", Refusal::MissingDate)?;
-    timestamp::check(date, authorization.scope.date, now)?;
+    let signed_at = timestamp::check(date, authorization.scope.date, now)?;
     let body_hash = digest::digest(&digest::SHA256, request.body);
     headers::check_declared_hash(request.headers, body_hash.as_ref())?;
 
     let credential = keys.credential(authorization.scope.access_key_id).ok_or(Refusal::UnknownAccessKey)?;
     let key = credential.signing_key(authorization.scope.date, region, service);
-    let expected = sign(&key, request, &authorization, date, body_hash.as_ref())?;
+    let expected = sign(&key, request, canonical::ROOT, &authorization, date, body_hash.as_ref())?;
     constant_time::verify_slices_are_equal(expected.as_ref(), &authorization.signature)
         .map_err(|_| Refusal::SignatureMismatch)?;
-    Ok(Verified { credential, service })
+    Ok(Verified { credential, service, signed_at, signature: authorization.signature })
 }
 
 /// The signature that the holder of `key` would have made for this request.
 fn sign(
     key: &hmac::Key,
     request: ReceivedRequest<'_>,
+    target: canonical::CanonicalTarget<'_>,
     authorization: &Authorization<'_>,
     date: &str,
     body_hash: &[u8],
 ) -> Result<hmac::Tag, Refusal> {
     let mut canonical = digest::Context::new(&digest::SHA256);
-    canonical::write_request(request, authorization.signed_headers, body_hash, &mut |part| canonical.update(part))?;
+    let signed_headers = authorization.signed_headers;
+    canonical::write_request(request, target, signed_headers, body_hash, &mut |part| canonical.update(part))?;
     let canonical_hash = canonical.finish();
     let mut signer = hmac::Context::with_key(key);
     canonical::write_string_to_sign(date, &authorization.scope, canonical_hash.as_ref(), &mut |part| {

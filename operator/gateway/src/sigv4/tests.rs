@@ -2,6 +2,5 @@
 
 mod must_reject;
 mod mutants;
-mod oracle;
 mod time_window;
 mod vectors;

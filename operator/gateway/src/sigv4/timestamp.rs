@@ -7,10 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::Refusal;
 
 /// How far `X-Amz-Date` may be from now, either way: AWS's general rule (reliability §4.8).
-pub(super) const WINDOW: SignedDuration = SignedDuration::from_mins(5);
+pub const WINDOW: SignedDuration = SignedDuration::from_mins(5);
 
-/// Checks `X-Amz-Date` against the scope's date and `now`.
-pub(super) fn check(amz_date: &str, scope_date: &str, now: Timestamp) -> Result<(), Refusal> {
+/// Checks `X-Amz-Date` against the scope's date and `now`, and returns it.
+pub(super) fn check(amz_date: &str, scope_date: &str, now: Timestamp) -> Result<Timestamp, Refusal> {
     let signed_at = parse(amz_date)?;
     if amz_date.get(..8) != Some(scope_date) {
         return Err(Refusal::ScopeDate);
@@ -22,7 +22,7 @@ pub(super) fn check(amz_date: &str, scope_date: &str, now: Timestamp) -> Result<
     if age < -WINDOW {
         return Err(Refusal::NotYetValid);
     }
-    Ok(())
+    Ok(signed_at)
 }
 
 /// Parses the one accepted form, `yyyymmddThhmmssZ`. Leap seconds have no place in it.

@@ -77,9 +77,9 @@ pub(super) struct WantedKey {
 }
 
 impl WantedKey {
-    /// The order for the store object `store_name`.
-    pub(super) fn order(self, store_name: &str) -> KeyOrder {
-        KeyOrder { store_name: store_name.to_owned(), description: self.description, tags: self.tags }
+    /// The order for the store object `store_name`, to be made as the object `name`.
+    pub(super) fn order(self, name: String, store_name: &str) -> KeyOrder {
+        KeyOrder { name, store_name: store_name.to_owned(), description: self.description, tags: self.tags }
     }
 }
 

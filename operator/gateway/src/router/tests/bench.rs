@@ -19,7 +19,7 @@ use crate::index::{Account, AliasEntry, ClusterEntry, Index, KeyEntry, Published
 use crate::sigv4::{Credential, SecretAccessKey, User};
 use crate::{Gateway, Metrics, Parts, Place};
 
-pub(crate) use client::Client;
+pub(crate) use client::{Answered, Client};
 pub(crate) use stand_ins::{Hsms, Kube, Output, Rbac};
 
 pub(crate) const REGION: &str = "local-1";

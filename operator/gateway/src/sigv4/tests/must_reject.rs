@@ -2,8 +2,8 @@
 
 use http::HeaderValue;
 
+use super::super::oracle::{ACCESS_KEY_ID, Keys, Plan, Sent, signed_at};
 use super::super::*;
-use super::oracle::{ACCESS_KEY_ID, Keys, Plan, Sent, signed_at};
 
 type Break = fn(&mut Sent);
 
@@ -214,7 +214,7 @@ fn a_wrong_secret_is_refused() {
 
 #[test]
 fn a_target_added_to_a_request_that_was_signed_without_one_is_refused() {
-    let mut sent = Plan { headers: vec![("host", super::oracle::HOST)], ..Plan::default() }.sign();
+    let mut sent = Plan { headers: vec![("host", super::super::oracle::HOST)], ..Plan::default() }.sign();
     assert_eq!(sent.verify(), Ok(()), "it names no operation, and the router says so");
     sent.set("x-amz-target", "TrentService.Decrypt");
     assert_eq!(sent.verify(), Err(Refusal::UnsignedHeader));

@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use proptest::prelude::*;
 
-use super::oracle::{Plan, Sent};
+use super::super::oracle::{Plan, Sent};
 
 /// Headers whose value is signed.
 const SIGNED: [&str; 4] = ["host", "content-type", "x-amz-target", "x-amz-date"];

@@ -11,6 +11,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::Value;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::REGION;
@@ -87,7 +88,17 @@ impl Client {
 
     /// A signed request to `/`.
     pub(crate) fn signed(&self, service: &str, headers: &[(&str, &str)], body: &[u8]) -> WholeRequest {
-        let now = Timestamp::now();
+        self.signed_at(Timestamp::now(), service, headers, body)
+    }
+
+    /// A request to `/` that was signed at `now`, and arrives then.
+    pub(crate) fn signed_at(
+        &self,
+        now: Timestamp,
+        service: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> WholeRequest {
         let identity = Credentials::new(self.access_key_id, self.secret, None, None, "test").into();
         let since_epoch = Duration::from_secs(u64::try_from(now.as_second()).unwrap());
         let parameters = v4::SigningParams::builder()
@@ -99,7 +110,10 @@ impl Client {
             .build()
             .unwrap()
             .into();
-        let all: Vec<_> = [("host", "kms.test")].into_iter().chain(headers.iter().copied()).collect();
+        // SDKs send it; without it, two equal calls of one second would have one signature.
+        let invocation = Uuid::new_v4().to_string();
+        let own = [("host", "kms.test"), ("amz-sdk-invocation-id", invocation.as_str())];
+        let all: Vec<_> = own.into_iter().chain(headers.iter().copied()).collect();
         let signable =
             SignableRequest::new("POST", "https://kms.test/", all.iter().copied(), SignableBody::Bytes(body)).unwrap();
         let (instructions, _) = sign(signable, &parameters).unwrap().into_parts();

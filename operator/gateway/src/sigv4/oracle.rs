@@ -8,7 +8,7 @@ use aws_sigv4::sign::v4;
 use http::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
-use super::super::*;
+use super::*;
 
 pub(super) const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 pub(super) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
