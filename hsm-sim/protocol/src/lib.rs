@@ -14,6 +14,8 @@ pub mod key_id;
 pub mod labels;
 pub mod limits;
 pub mod message;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod request;
 pub mod return_code;
 pub mod role;
