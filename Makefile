@@ -10,7 +10,7 @@ SCRIPTS := $(shell git ls-files --cached --others --exclude-standard '*.sh' .ci/
 CHART := charts/keystore-operator
 PLUGIN_DIR ?= $(HOME)/.local/bin
 
-.PHONY: help demo down plugin test test-unit test-integration test-machine e2e bench lint fmt deny generate verify images
+.PHONY: help demo down plugin test test-unit test-integration test-machine e2e bench fuzz lint fmt deny generate verify images
 
 help: ## Explain the commands
 	@printf 'keystore-operator: AWS-KMS-compatible keys in an HSM cluster that you control, on Kubernetes.\n\n'
@@ -50,6 +50,9 @@ test-machine: ## What "up" heals after unclean ends, and that "down" leaves the 
 bench: ## Speed of the data path next to its ceilings, and CPU time per operation (about 5 min; BENCH=--quick 1 min, BENCH=--help)
 	cargo build --locked --profile bench --package bench --package hsm-sim
 	target/x86_64-unknown-linux-gnu/release/bench $(BENCH)
+
+fuzz: ## Fuzz every parser and state machine that hostile bytes reach, FUZZ_SECONDS (60) each
+	e2e/fuzz/run.sh
 
 lint: ## Formatting, clippy, shellcheck, Helm lint, generated files, banned crates, no skipped tests
 	cargo fmt --all --check
