@@ -18,6 +18,7 @@ use crate::snapshot;
 pub(crate) const DELIVER: &[Site] = &[
     Site::AccountClaim,
     Site::AccountCreate,
+    Site::AccountRecord,
     Site::AccessKeyId,
     Site::AccessKeyGatewaySecret,
     Site::AccessKeyTenantSecret,

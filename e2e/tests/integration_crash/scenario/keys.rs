@@ -23,7 +23,9 @@ pub(crate) const CREATE: &[Site] = &[
     Site::KeyExtract,
     Site::KeyInsert,
     Site::KeyFingerprint,
+    Site::KeyRecord,
     Site::KeyStatus,
+    Site::AliasRecord,
     Site::AliasStatus,
 ];
 pub(crate) const SWITCH: &[Site] = &[Site::KeyState, Site::KeyStatus];

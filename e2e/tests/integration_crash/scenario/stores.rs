@@ -15,9 +15,16 @@ use super::{Scenario, connection};
 use crate::bench::Bench;
 use crate::snapshot;
 
-pub(crate) const ACCEPT: &[Site] =
-    &[Site::Finalizer, Site::StoreNameClaim, Site::StoreLineageClaim, Site::StoreId, Site::StoreStatus];
-pub(crate) const REMOVE: &[Site] = &[Site::DisconnectReleaseClaim, Site::StoreClaimRelease, Site::Finalizer];
+pub(crate) const ACCEPT: &[Site] = &[
+    Site::Finalizer,
+    Site::StoreNameClaim,
+    Site::StoreLineageClaim,
+    Site::StoreId,
+    Site::StoreRecord,
+    Site::StoreStatus,
+];
+pub(crate) const REMOVE: &[Site] =
+    &[Site::DisconnectReleaseClaim, Site::StoreRecord, Site::StoreClaimRelease, Site::Finalizer];
 
 async fn create(bench: &Bench, connection: &str) -> Result<()> {
     let store: CustomKeyStore = serde_json::from_value(json!({
