@@ -12,7 +12,7 @@ use e2e::recovery::{
     keystore_ok, restore_definitions, start_controllers, stop_controllers, strip_finalizers,
 };
 use e2e::scenario::{PATIENCE, Tenant, eventually_ok};
-use e2e::sdk::{Sdk, bytes, bytes_of};
+use e2e::sdk::{Answer, Sdk, bytes, bytes_of};
 use e2e::wait::{Look, until};
 use hsm_client::command::KeySearch;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -90,6 +90,9 @@ async fn lose(installation: &mut Installation, tenant: &Tenant, loss: Loss) -> R
             delete_definitions(installation)?;
             let told = keystore(installation, &["recover"])?;
             ensure!(String::from_utf8_lossy(&told.stderr).contains("helm upgrade"), "no advice: {told:?}");
+            // The access key was revoked with its object; a new one is not delivered over the old one's Secret.
+            let stale = format!("{ACCESS_KEY}-credentials");
+            installation.kubectl(&["delete", "secret", &stale, "--namespace", NAME])?;
             restore_definitions(installation)
         }
         Loss::FinalizersByHandWithoutControllers => {
@@ -176,7 +179,17 @@ async fn drill(
     tenant.store_reaches(NAME, ConnectionState::Connected).await.with_context(|| installation.last_words())?;
     assert_eq!(identity(installation, tenant).await?, *before);
     let mut sdk = Sdk::start(&installation.caller(NAME, ACCESS_KEY).await?)?;
-    let opened = eventually_ok(&mut sdk, "decrypt", &json!({ "CiphertextBlob": bytes(blob) })).await?;
+    // The gateway's watches were refused while there were no definitions, and come back with growing pauses.
+    let opened = until("old ciphertext to open", PATIENCE, || {
+        let answer = sdk.kms("decrypt", &json!({ "CiphertextBlob": bytes(blob) }));
+        async {
+            Ok(match answer? {
+                Answer::Ok(opened) => Look::Done(opened),
+                refused => Look::NotYet(format!("{refused:?}")),
+            })
+        }
+    })
+    .await?;
     assert_eq!(bytes_of(&opened, "Plaintext")?, b"kept");
     eventually_ok(&mut sdk, "encrypt", &json!({ "KeyId": ALIAS, "Plaintext": bytes(b"new") })).await?;
     let nothing = keystore_ok(installation, &["recover"])?;

@@ -12,6 +12,7 @@ use operator_api::{ClaimPurpose, KeystoreClaim, KeystoreClaimSpec};
 use crate::{
     context::Context,
     effect::{self, Site},
+    read::unless_undefined,
     report::{Controller, Failure, Retry},
     write::WriteError,
 };
@@ -110,7 +111,8 @@ pub async fn held(
     holder_uid: &str,
 ) -> Result<Vec<KeystoreClaim>, ClaimError> {
     let read = |source| ClaimError::Read { name: format!("{purpose:?} of {holder_uid}"), source };
-    let mut claims = api(context).list(&ListParams::default()).await.map_err(read)?.items;
+    let listed = api(context).list(&ListParams::default()).await.map(|claims| claims.items);
+    let mut claims = unless_undefined(listed).map_err(read)?;
     claims.retain(|claim| claim.spec.purpose == purpose && claim.spec.holder_uid == holder_uid);
     Ok(claims)
 }

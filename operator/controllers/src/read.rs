@@ -10,6 +10,15 @@ pub struct ReadError {
     source: kube::Error,
 }
 
+/// What was read, or nothing where the API server does not know the kind: objects end with their definition, and what still refers to one
+/// must be able to go.
+pub(crate) fn unless_undefined<T: Default>(read: Result<T, kube::Error>) -> Result<T, kube::Error> {
+    match read {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(T::default()),
+        read => read,
+    }
+}
+
 impl ReadError {
     /// For `map_err` on a read of `what`, for example `the CustomKeyStore`.
     pub(crate) fn of(what: &'static str) -> impl FnOnce(kube::Error) -> Self {

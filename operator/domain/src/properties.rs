@@ -71,7 +71,9 @@ pub fn encryption_context_seeds() -> Vec<Vec<u8>> {
     printed.map(|context| context.canonical_bytes()).chain(lines).collect()
 }
 
+// Reads the kept inputs from files: tests alone do, the core never.
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)]
 #[path = "../../../e2e/fuzz/src/replay.rs"]
 mod replay;
 

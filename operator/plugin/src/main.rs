@@ -24,7 +24,7 @@ use crate::cli::{Cli, Command};
 const WRONG: u8 = 1;
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match run(&Cli::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(WRONG),
         Err(error) => {
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 /// Whether everything is well.
-fn run(cli: Cli) -> anyhow::Result<bool> {
+fn run(cli: &Cli) -> anyhow::Result<bool> {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         anyhow::bail!("failed to install the crypto provider: another one is installed already");
     }

@@ -75,7 +75,10 @@ pub async fn run(context: Arc<Context>, shutdown: CancellationToken) {
     let keys = watcher(Api::<KmsKey>::all(context.client.clone()), watcher::Config::default())
         .default_backoff()
         .touched_objects()
-        .predicate_filter(predicates::generation.combine(predicates::finalizers), PredicateConfig::default());
+        .predicate_filter(
+            predicates::generation.combine(predicates::finalizers).combine(going),
+            PredicateConfig::default(),
+        );
     Runtime::for_stream(changed, stores)
         .watches(clusters, watcher::Config::default(), move |cluster: CloudHsmCluster| {
             let name = cluster.name_any();
@@ -91,6 +94,12 @@ pub async fn run(context: Arc<Context>, shutdown: CancellationToken) {
         .run(reconcile, |_, error, _| match *error {}, context)
         .for_each(|_| future::ready(()))
         .await;
+}
+
+/// The last event of an object that goes can look like the one before; then only the version differs, and a deleted store waits for it.
+fn going(key: &KmsKey) -> Option<u64> {
+    key.metadata.deletion_timestamp.as_ref()?;
+    key.resource_version()?.parse().ok()
 }
 
 /// Stores of which a session has ended: an HSM restarted, or the network broke.

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::{error::StoreError, validate::SecretProblem};
 use crate::{
     context::Context,
-    read::ReadError,
+    read::{ReadError, unless_undefined},
     report::{Controller, Failure},
 };
 
@@ -31,7 +31,7 @@ pub(super) async fn store(context: &Context, cached: &CustomKeyStore) -> Result<
 pub(super) async fn cluster(context: &Context, store: &CustomKeyStore) -> Result<Option<CloudHsmCluster>, StoreError> {
     let api = Api::<CloudHsmCluster>::namespaced(context.client.clone(), &store.namespace().unwrap_or_default());
     let name = &store.spec.cloud_hsm_cluster_ref.name;
-    Ok(api.get_opt(name).await.map_err(ReadError::of("the CloudHsmCluster"))?)
+    Ok(unless_undefined(api.get_opt(name).await).map_err(ReadError::of("the CloudHsmCluster"))?)
 }
 
 /// The trust anchor: from the tenant's Secret, or the cluster's own.

@@ -4,12 +4,19 @@ use kube::{Api, ResourceExt, api::ListParams};
 use operator_api::{CustomKeyStore, KmsKey, RecordedKind, RecoveryRecord, labels};
 
 use super::{disconnect, error::StoreError, identity};
-use crate::{context::Context, effect::Site, read::ReadError, recovery, report::Controller};
+use crate::{
+    context::Context,
+    effect::Site,
+    read::{ReadError, unless_undefined},
+    recovery,
+    report::Controller,
+};
 
 /// Why a DISCONNECTED store cannot go yet: it has keys, those pending deletion included (spec 2.9).
 pub(super) async fn obstacle(context: &Context, store: &CustomKeyStore) -> Result<Option<String>, StoreError> {
     let api = Api::<KmsKey>::namespaced(context.client.clone(), &store.namespace().unwrap_or_default());
-    let keys = api.list(&ListParams::default()).await.map_err(ReadError::of("the namespace's KmsKeys"))?.items;
+    let listed = api.list(&ListParams::default()).await.map(|keys| keys.items);
+    let keys = unless_undefined(listed).map_err(ReadError::of("the namespace's KmsKeys"))?;
     let name = store.name_any();
     let count =
         keys.iter().filter(|key| key.spec.custom_key_store_ref.as_ref().is_some_and(|it| it.name == name)).count();

@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn every_kind_of_complaint_is_heard_once_and_the_gravest_first() {
-        let cases: [(&[(&str, &str, &str, &str)], &[&str]); 6] = [
+        type Conditions<'a> = &'a [(&'a str, &'a str, &'a str, &'a str)];
+        let cases: [(Conditions<'_>, &[&str]); 6] = [
             (
                 &[
                     ("Accepted", "True", "Accepted", ""),

@@ -113,7 +113,7 @@ fn of_cluster(cluster: &CloudHsmCluster, index: &Index<'_>) -> Node {
     messages.extend(unobserved(cluster, status.observed_generation));
     let hsms = status.hsms.iter().map(|hsm| of_hsm(cluster, hsm));
     Node {
-        state: status.state.map(|state| state.as_str()),
+        state: status.state.map(operator_api::cloud_hsm_cluster::ClusterState::as_str),
         id: cluster.spec.cluster_id.clone(),
         wrong: !messages.is_empty(),
         messages,
@@ -144,8 +144,8 @@ fn of_store(store: &CustomKeyStore, index: &Index<'_>) -> Node {
     let wrong = unseen.is_some() || !(messages.is_empty() || rests(store) && accepted);
     messages.extend(unseen);
     Node {
-        state: status.connection_state.map(|state| state.as_str()),
-        error_code: status.connection_error_code.map(|code| code.as_str()),
+        state: status.connection_state.map(operator_api::ConnectionState::as_str),
+        error_code: status.connection_error_code.map(operator_api::ConnectionErrorCode::as_str),
         id: store.spec.custom_key_store_id.clone(),
         wrong,
         messages,
@@ -159,7 +159,7 @@ fn of_key(key: &KmsKey, store: Option<&CustomKeyStore>, index: &Index<'_>) -> No
     let unseen = unobserved(key, status.observed_generation);
     let wrong = unseen.is_some() || !is_as_wanted(key, store);
     Node {
-        state: status.key_state.map(|state| state.as_str()),
+        state: status.key_state.map(operator_api::kms_key::KeyState::as_str),
         id: key.spec.key_id.clone(),
         wrong,
         messages: complaints(&status.conditions).into_iter().chain(unseen).collect(),
