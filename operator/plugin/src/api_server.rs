@@ -185,7 +185,7 @@ where
     loop {
         let page = match api.list(&params).await {
             Ok(page) => page,
-            Err(kube::Error::Api(status)) if status.is_not_found() => bail!(
+            Err(kube::Error::Api(status)) if status.code == 404 => bail!(
                 "failed to list {what}: the API server does not know them. Bring the installation back first \
                  (helm upgrade --install keystore-operator …), then run this again"
             ),
