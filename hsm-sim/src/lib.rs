@@ -6,6 +6,7 @@
 //! nothing of Kubernetes.)
 
 mod admin;
+mod admission;
 mod cli;
 mod command;
 mod dispatch;
