@@ -98,7 +98,7 @@ async fn a_new_leaders_fence_deposes_the_old_one() {
 async fn a_new_leaders_fence_ends_every_session_that_worked_under_the_old_one() {
     let cluster = Cluster::active().await;
     let took_it = cluster.session(0).await;
-    let fence = cluster.fence(&took_it).await;
+    let fence = took_it.acquire_fence("a leader").await.expect("takes it");
     let logged_in = cluster.kmsuser(0).await;
     logged_in.claim_cluster("cks-one", fence).await.expect("claims");
     let (officer, never_commanded) = (cluster.officer(0).await, cluster.session(0).await);

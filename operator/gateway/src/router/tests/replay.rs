@@ -105,13 +105,13 @@ async fn a_change_that_was_signed_before_the_process_began_is_to_be_signed_again
 /// Two replicas that know nothing of each other order the same object, which the API server makes once.
 #[tokio::test]
 async fn a_replay_at_another_replica_orders_the_same_object_and_gets_no_second_key() {
-    let (one, two) = (bench(), bench());
+    // All of them before the signature: a replica that began later would not know whether it was used (T-06).
+    let (one, two, third) = (bench(), bench(), bench());
     let request = signed(&one.a, "CreateKey", &create_key());
     assert_eq!(one.a.send(copy(&request)).await.status, 200);
     *two.kube.failure.lock().unwrap() = Some(ControlError::Exists);
     assert_eq!(two.a.send(copy(&request)).await.error(), "ThrottlingException");
     *two.kube.failure.lock().unwrap() = None;
-    let third = bench();
     assert_eq!(third.a.send(request).await.status, 200);
     let names = [&one, &third].map(|replica| replica.kube.orders.lock().unwrap()[0].name.clone());
     assert_eq!(names[0], names[1]);
