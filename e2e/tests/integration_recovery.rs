@@ -93,7 +93,8 @@ async fn lose(installation: &mut Installation, tenant: &Tenant, loss: Loss) -> R
             // The access key was revoked with its object; a new one is not delivered over the old one's Secret.
             let stale = format!("{ACCESS_KEY}-credentials");
             installation.kubectl(&["delete", "secret", &stale, "--namespace", NAME])?;
-            restore_definitions(installation)
+            restore_definitions(installation)?;
+            restart(installation).await
         }
         Loss::FinalizersByHandWithoutControllers => {
             stop_controllers(installation);
@@ -111,9 +112,17 @@ async fn lose(installation: &mut Installation, tenant: &Tenant, loss: Loss) -> R
             finalize_namespace(installation)?;
             delete_definitions(installation)?;
             restore_definitions(installation)?;
-            start_controllers(installation).await
+            restart(installation).await
         }
     }
+}
+
+/// `kubectl rollout restart`: a watch that was opened while its definition was being made again may tell nothing until it ends.
+async fn restart(installation: &mut Installation) -> Result<()> {
+    stop_controllers(installation);
+    start_controllers(installation).await?;
+    installation.gateway()?.kill();
+    installation.start_gateway().await
 }
 
 /// D2: a namespace that GitOps has rebuilt must wait for its old HSMs, not get new ones.
