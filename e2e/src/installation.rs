@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{PodSpec, Secret};
+use kube::api::DeleteParams;
 use kube::{Api, Client};
 use serde::Deserialize;
 
@@ -90,6 +92,19 @@ impl Installation {
         let process = self.launch(command, &name, environment)?;
         self.controllers.insert(number, process);
         Ok(())
+    }
+
+    /// Frees the lease of a leader that is dead for certain, so that nobody waits until it runs out.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn free_lease(&self) -> Result<()> {
+        let leases: Api<Lease> = Api::namespaced(self.admin().await?, SYSTEM_NAMESPACE);
+        match leases.delete(RELEASE, &DeleteParams::default()).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Starts the gateway once its serving certificate exists, and waits until it answers.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::binaries::{checkout, ours};
-use crate::installation::{Installation, SYSTEM_NAMESPACE};
+use crate::installation::Installation;
 use crate::quickstart::NAME;
 use crate::wait::{Look, until};
 
@@ -163,13 +163,6 @@ pub fn stop_controllers(installation: &mut Installation) {
 /// # Errors
 /// When they cannot be started.
 pub async fn start_controllers(installation: &mut Installation) -> Result<()> {
-    installation.kubectl(&[
-        "delete",
-        "lease",
-        "keystore-operator",
-        "--namespace",
-        SYSTEM_NAMESPACE,
-        "--ignore-not-found",
-    ])?;
+    installation.free_lease().await?;
     installation.start_controllers(1, &[]).await
 }

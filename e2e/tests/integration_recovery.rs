@@ -229,14 +229,7 @@ async fn a_key_is_recorded_before_it_is_enabled_and_an_alias_that_was_removed_st
         stop_controllers(&mut installation);
         tenant.declare_key(&name, NAME).await?;
         let plan = format!("key.record:{moment}");
-        installation.kubectl(&[
-            "delete",
-            "lease",
-            "keystore-operator",
-            "-n",
-            "keystore-system",
-            "--ignore-not-found",
-        ])?;
+        installation.free_lease().await?;
         installation.start_controllers(2, &[("KEYSTORE_CRASH_AT", &plan)]).await?;
         until("the leader to die", Duration::from_secs(60), || {
             let ended = installation.controllers.get_mut(&2).map(e2e::process::Process::ended);

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use e2e::hsm::{Hsms, refused_logins};
-use e2e::installation::{Installation, SYSTEM_NAMESPACE, VAULT_NAMESPACE};
+use e2e::installation::{Installation, VAULT_NAMESPACE};
 use e2e::quickstart::{self, NAME};
 use e2e::ring::active_password;
 use e2e::scenario::{PATIENCE, Tenant, password_secret};
@@ -47,14 +47,7 @@ async fn a_ring_deleted_past_recall_is_a_condition_then_invalid_credentials_and_
     let (client, hsms) = (installation.admin().await?, hsms(&installation, &tenant).await?);
     installation.controllers.clear();
     delete_ring(&installation, &hsms)?;
-    installation.kubectl(&[
-        "delete",
-        "lease",
-        "keystore-operator",
-        "--namespace",
-        SYSTEM_NAMESPACE,
-        "--ignore-not-found",
-    ])?;
+    installation.free_lease().await?;
     installation.start_controllers(2, &[]).await?;
     let gone = condition(&tenant, "RingGone").await?;
     ensure!(gone.contains("changePswd") && gone.contains("keyStorePasswordSecretRef"), "no cure: {gone}");

@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use e2e::crash::{TRACE, VARIABLE, plans};
 use e2e::hsm::Hsms;
-use e2e::installation::{Installation, SYSTEM_NAMESPACE};
+use e2e::installation::Installation;
 use e2e::quickstart::{self, NAME};
 use e2e::scenario::{PATIENCE, Tenant};
 use e2e::wait::{Look, until};
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Api, Client, api::DeleteParams};
+use kube::Client;
 use serde_json::Value;
 
 use crate::scenario::Scenario;
@@ -147,11 +146,6 @@ impl Bench {
             process.kill();
         }
         self.installation.controllers.clear();
-        let leases: Api<Lease> = Api::namespaced(self.client.clone(), SYSTEM_NAMESPACE);
-        match leases.delete("keystore-operator", &DeleteParams::default()).await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            Err(error) => bail!(error),
-        }
+        self.installation.free_lease().await
     }
 }
