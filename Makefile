@@ -72,7 +72,7 @@ deny: ## Licences, sources, bans and advisories, with cargo-deny (which takes mi
 	cargo deny --locked check bans licenses sources
 	cargo deny --locked check advisories || { echo 'NOTE: advisories were not checked, or one was found: see above'; exit 1; }
 
-generate: ## Regenerate crds/ and the chart's copy of it from the Rust types
+generate: ## Regenerate crds/ and the chart's copy of it from the Rust types, and the table of what the roles grant
 	.ci/generate.sh .
 
 verify: ## Regenerate in a copy and fail if it differs

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# generate.sh: writes what is generated from the Rust types: crds/ and the chart's copy of it.
+# generate.sh: writes what is generated: crds/ and the chart's copy of it from the Rust types, charts/rbac.txt from the chart's roles.
 #
 #   generate.sh FOLDER     write below FOLDER (the root of a source tree)
 #   generate.sh --check    write into a copy and fail if the tree differs from it
@@ -13,6 +13,7 @@ generate() {
   (cd "$root" && cargo build --locked --quiet --workspace --all-targets)
   "${CARGO_TARGET_DIR:-$root/target}/x86_64-unknown-linux-gnu/debug/keystore-operator" crds --out "$1/crds"
   cp "$1"/crds/*.yaml "$1/charts/keystore-operator/files/crds/"
+  KEYSTORE_BIN=$("$root/e2e/cluster/binaries.sh" helm) "${CARGO_TARGET_DIR:-$root/target}/x86_64-unknown-linux-gnu/debug/rbac-table" >"$1/charts/rbac.txt"
 }
 
 check() {
@@ -21,7 +22,7 @@ check() {
   trap "rm -rf '$copy'" EXIT
   generate "$copy"
   local folder
-  for folder in crds charts/keystore-operator/files/crds; do
+  for folder in crds charts/keystore-operator/files/crds charts/rbac.txt; do
     diff -ru "$root/$folder" "$copy/$folder" || { echo "generate.sh: $folder is out of date: run \"make generate\"" >&2; exit 1; }
   done
   echo "generated files: ok"

@@ -29,10 +29,15 @@ def client(service, attempts=5, timeout=60):
     """attempts: tries of one call, the first included. timeout: seconds without a byte before a try is given up."""
     name = (service, attempts, timeout)
     if name not in CLIENTS:
-        retries = {"mode": "standard", "total_max_attempts": attempts}
-        config = botocore.config.Config(connect_timeout=min(timeout, 10), read_timeout=timeout, retries=retries)
-        CLIENTS[name] = boto3.client(service, config=config)
+        CLIENTS[name] = new_client(service, attempts, timeout)
     return CLIENTS[name]
+
+
+def new_client(service, attempts, timeout):
+    """One with no connection yet."""
+    retries = {"mode": "standard", "total_max_attempts": attempts}
+    config = botocore.config.Config(connect_timeout=min(timeout, 10), read_timeout=timeout, retries=retries)
+    return boto3.client(service, config=config)
 
 
 def decode(value):
@@ -97,12 +102,14 @@ def raw(request):
 
 def loop(request):
     """Counts what an application would see: answers that are wrong, and calls that fail after the SDK's retries."""
-    kms = client("kms", request["attempts"], request["timeout"])
-    key, deadline = request["key"], time.monotonic() + request["seconds"]
+    retries = request["attempts"], request["timeout"]
+    kms, key, deadline = client("kms", *retries), request["key"], time.monotonic() + request["seconds"]
     seen = {"calls": 0, "wrong": 0, "failed": 0, "slowest": 0.0, "errors": []}
     number = 0
     while (started := time.monotonic()) < deadline:
         number += 1
+        if request.get("reconnect") and number % request["reconnect"] == 0:
+            kms = new_client("kms", *retries)
         plaintext, context = f"message {number}".encode(), {"number": str(number)}
         try:
             blob = kms.encrypt(KeyId=key, Plaintext=plaintext, EncryptionContext=context)["CiphertextBlob"]

@@ -67,6 +67,40 @@ impl Cluster {
         )
     }
 
+    /// `helm upgrade` of the installed release with `values` besides, waiting until every replica is the new one.
+    ///
+    /// # Errors
+    /// When a Deployment does not become ready.
+    pub fn upgrade(&self, values: &str) -> Result<()> {
+        let chart = checkout().join("charts/keystore-operator").display().to_string();
+        self.helm(&["upgrade", RELEASE, &chart, "--namespace", "default", "--reuse-values", "--wait"], values)
+    }
+
+    /// `helm rollback` to the revision before, waiting until every replica is the old one again.
+    ///
+    /// # Errors
+    /// When a Deployment does not become ready.
+    pub fn rollback(&self) -> Result<()> {
+        self.helm(&["rollback", RELEASE, "--namespace", "default", "--wait"], "")
+    }
+
+    /// Gives the operator's image on every node a second tag, as if a new version had been pushed. Needs a kind cluster.
+    ///
+    /// # Errors
+    /// When a node is no container of the Docker daemon or lacks the image.
+    pub fn tag_image(&self, tag: &str, second: &str) -> Result<()> {
+        let nodes = self.kubectl(&["get", "nodes", "--output=jsonpath={.items[*].metadata.name}"])?;
+        let image = |tag: &str| format!("docker.io/library/keystore-operator:{tag}");
+        for node in nodes.split_whitespace() {
+            let order = ["exec", node, "ctr", "--namespace", "k8s.io", "images", "tag", "--force"];
+            let output = Command::new("docker").args(order).args([image(tag), image(second)]).output()?;
+            if !output.status.success() {
+                bail!("no second tag on {node}: {}", String::from_utf8_lossy(&output.stderr));
+            }
+        }
+        Ok(())
+    }
+
     /// `helm uninstall`, waiting until the pods are gone.
     ///
     /// # Errors

@@ -120,17 +120,27 @@ impl Installation {
             })
         })
         .await?;
+        self.gateway = Some(self.gateway_replica(5, "gateway-1", &[]).await?);
+        Ok(())
+    }
+
+    /// One more gateway process, on address `number` (5 is the first one's), with additional environment variables, once it listens.
+    ///
+    /// # Errors
+    /// When it does not come up within a minute.
+    pub async fn gateway_replica(&self, number: u8, name: &str, environment: &[(&str, &str)]) -> Result<Process> {
         let program = ours("keystore-operator")?;
-        let command = self.command(&program, "keystore-gateway", GATEWAY_NAMESPACE, "gateway-1", 5).await?;
-        self.gateway = Some(self.launch(command, "gateway-1", &[])?);
-        let address = format!("{}:8443", self.pods.address(5));
+        let command = self.command(&program, "keystore-gateway", GATEWAY_NAMESPACE, name, number).await?;
+        let process = self.launch(command, name, environment)?;
+        let address = format!("{}:8443", self.pods.address(number));
         until("the gateway to listen", Duration::from_secs(60), || async {
             Ok(match std::net::TcpStream::connect(&address) {
                 Ok(_) => Look::Done(()),
                 Err(error) => Look::NotYet(error.to_string()),
             })
         })
-        .await
+        .await?;
+        Ok(process)
     }
 
     /// The running gateway's process.
@@ -151,6 +161,20 @@ impl Installation {
         let endpoint = format!("https://127.0.0.1:{port}");
         let ca_bundle = self.plane.folder().join("gateway-ca.crt");
         application::caller(self.admin().await?, (namespace, access_key), endpoint, ca_bundle).await
+    }
+
+    /// What replica `number` of the controllers (5: the gateway) answers to a scrape.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn metrics(&self, number: u8) -> Result<String> {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(format!("{}:8080", self.pods.address(number)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     /// Applies manifests as an administrator.

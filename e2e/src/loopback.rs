@@ -52,12 +52,19 @@ pub fn free_port() -> Result<u16> {
 /// # Errors
 /// When no port can be bound.
 pub fn forward(target: &str) -> Result<u16> {
+    forward_to_any(vec![target.to_owned()])
+}
+
+/// As [`forward`], to the first of `targets` that accepts the connection: what a Service does for replicas that come and go.
+///
+/// # Errors
+/// When no port can be bound.
+pub fn forward_to_any(targets: Vec<String>) -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
-    let target = target.to_owned();
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            if let Ok(server) = TcpStream::connect(&target) {
+            if let Some(server) = targets.iter().find_map(|target| TcpStream::connect(target).ok()) {
                 pump(&client, &server);
                 pump(&server, &client);
             }

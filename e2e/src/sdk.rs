@@ -184,6 +184,15 @@ impl Sdk {
         serde_json::from_value(self.exchange(&json!({ "loop": settings }))?).context("failed to read what was counted")
     }
 
+    /// As [`Sdk::traffic`], without the SDK's retries and with a new connection from time to time: every failure shows.
+    ///
+    /// # Errors
+    /// When the pipe breaks.
+    pub fn strict_traffic(&mut self, key: &str, seconds: u32) -> Result<Seen> {
+        let settings = json!({ "key": key, "seconds": seconds, "attempts": 1, "timeout": 60, "reconnect": 25 });
+        serde_json::from_value(self.exchange(&json!({ "loop": settings }))?).context("failed to read what was counted")
+    }
+
     fn exchange(&mut self, request: &Value) -> Result<Value> {
         writeln!(self.input, "{request}")?;
         let mut line = String::new();

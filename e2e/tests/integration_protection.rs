@@ -1,125 +1,9 @@
 //! The admission policies of the chart on a real API server (D2, D5, D17, INV-12, T-25): what a slip of the finger must not
 //! be able to delete, what only a deliberate act can, and who may say which material an object stands for.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
-use e2e::control_plane::ControlPlane;
-use e2e::installation::{HSM_NAMESPACE, VAULT_NAMESPACE, kubectl, render_chart};
-
-const CONTROLLERS: &str = "--as=system:serviceaccount:keystore-system:keystore-operator";
-const GATEWAY: &str = "--as=system:serviceaccount:keystore-gateway:keystore-gateway";
-/// A tenant who may do everything with the objects of the namespace, and has none of our custom verbs.
-const TENANT: &str = "--as=tenant";
-
-const OBJECTS: &str = r#"
-apiVersion: v1
-kind: Namespace
-metadata: {name: team-a}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: tenant}
-rules:
-  - {apiGroups: [keystores.dev], resources: [kmskeys, customkeystores, kmsaccesskeys], verbs: [get, list, create, update, patch, delete, deletecollection]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: tenant}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: tenant}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: tenant}]
----
-apiVersion: keystores.dev/v1alpha1
-kind: KeystoreAccount
-metadata: {name: "111122223333"}
-spec: {namespace: team-a}
----
-apiVersion: keystores.dev/v1alpha1
-kind: KmsKey
-metadata: {name: with-material, namespace: team-a}
-spec: {customKeyStoreRef: {name: store}, keyId: 11111111-1111-4111-8111-111111111111}
----
-apiVersion: keystores.dev/v1alpha1
-kind: KmsKey
-metadata: {name: without-material, namespace: team-a}
-spec: {customKeyStoreRef: {name: store}}
----
-apiVersion: keystores.dev/v1alpha1
-kind: CustomKeyStore
-metadata: {name: store, namespace: team-a}
-spec: {cloudHsmClusterRef: {name: cluster}, customKeyStoreId: cks-0123456789abcdef0}
----
-apiVersion: keystores.dev/v1alpha1
-kind: CloudHsmCluster
-metadata: {name: cluster, namespace: team-a}
-spec: {availabilityZones: [local-1a, local-1b], recovery: {waived: true}, clusterId: cluster-abcdefgh234567ab}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: cluster-abcdefgh234567ab-kmsuser, namespace: keystore-vault}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: kmskey.team-a.with-material, namespace: keystore-vault}
----
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {name: data-cluster-abcdefgh234567ab-0, namespace: keystore-hsm}
-spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
----
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: {name: cluster-abcdefgh234567ab, namespace: keystore-hsm}
-spec:
-  serviceName: cluster-abcdefgh234567ab
-  selector: {matchLabels: {a: b}}
-  template: {metadata: {labels: {a: b}}, spec: {containers: [{name: hsm, image: hsm-sim}]}}
-"#;
-
-/// One API server with the chart's objects and those above.
-struct Bench {
-    admin: PathBuf,
-    _plane: ControlPlane,
-}
-
-impl Bench {
-    async fn start() -> Result<Self> {
-        let plane = ControlPlane::start().await?;
-        let bench = Self { admin: plane.admin_kubeconfig(), _plane: plane };
-        bench.run(&["apply", "--server-side", "-f", "-"], Some(&render_chart()?))?;
-        bench.run(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"], None)?;
-        bench.run(&["apply", "--server-side", "-f", "-"], Some(OBJECTS))?;
-        bench.policies_are_in_force().await?;
-        Ok(bench)
-    }
-
-    fn run(&self, arguments: &[&str], input: Option<&str>) -> Result<String> {
-        kubectl(&self.admin, arguments, input)
-    }
-
-    /// The API server learns of new policies by a watch; until then it refuses nothing. The last binding stands for all.
-    async fn policies_are_in_force(&self) -> Result<()> {
-        for probe in ["namespace/team-a", "crd/kmskeys.keystores.dev", "keystoreaccount/111122223333"] {
-            e2e::wait::until("the policies to be in force", std::time::Duration::from_secs(30), || async {
-                Ok(match self.run(&["delete", probe, "--dry-run=server"], None) {
-                    Err(_) => e2e::wait::Look::Done(()),
-                    Ok(_) => e2e::wait::Look::NotYet(format!("{probe} could be deleted")),
-                })
-            })
-            .await?;
-        }
-        Ok(())
-    }
-
-    fn refused(&self, what: &str, arguments: &[&str], input: Option<&str>) {
-        match self.run(arguments, input) {
-            Ok(answer) => panic!("{what} was accepted: {answer}"),
-            Err(error) => {
-                assert!(error.to_string().contains("denied request"), "{what}: refused for another reason: {error}");
-            }
-        }
-    }
-}
+use e2e::installation::{HSM_NAMESPACE, VAULT_NAMESPACE};
+use e2e::protection::{CONTROLLERS, GATEWAY, Protected, TENANT};
 
 fn protected() -> Vec<Vec<&'static str>> {
     vec![
@@ -136,15 +20,17 @@ fn protected() -> Vec<Vec<&'static str>> {
         vec!["namespace/keystore-vault"],
         vec!["secret/cluster-abcdefgh234567ab-kmsuser", "-n", VAULT_NAMESPACE],
         vec!["configmap/kmskey.team-a.with-material", "-n", VAULT_NAMESPACE],
+        vec!["configmap/kmskey.team-a.with-material", "-n", VAULT_NAMESPACE],
         vec!["pvc/data-cluster-abcdefgh234567ab-0", "-n", HSM_NAMESPACE],
         vec!["statefulset/cluster-abcdefgh234567ab", "-n", HSM_NAMESPACE],
+        vec!["pv/volume-of-an-hsm"],
     ]
 }
 
 /// D5, T-25: not even `system:masters` deletes one by mistake; the annotation is the deliberate act.
 #[tokio::test]
 async fn what_holds_keys_is_deleted_only_after_it_was_unprotected() -> Result<()> {
-    let bench = Bench::start().await?;
+    let bench = Protected::start().await?;
     for object in protected() {
         let delete = |more: &[&'static str]| [&["delete"], object.as_slice(), more].concat();
         let annotate = |value: &'static str| [&["annotate", "--overwrite"], object.as_slice(), &[value]].concat();
@@ -161,7 +47,7 @@ async fn what_holds_keys_is_deleted_only_after_it_was_unprotected() -> Result<()
 /// D5: the annotation alone is not enough for somebody without the custom verb, and what stands for nothing is not protected.
 #[tokio::test]
 async fn unprotecting_needs_a_verb_of_its_own_and_empty_objects_go_freely() -> Result<()> {
-    let bench = Bench::start().await?;
+    let bench = Protected::start().await?;
     let delete = ["delete", "kmskey/with-material", "-n", "team-a", TENANT];
     bench.run(&["annotate", "kmskey/with-material", "-n", "team-a", "keystores.dev/unprotect=true", TENANT], None)?;
     bench.refused("a deletion without the verb unprotect", &delete, None);
@@ -182,7 +68,7 @@ async fn unprotecting_needs_a_verb_of_its_own_and_empty_objects_go_freely() -> R
 /// D2, D10: a tenant cannot point an object at material, or an access key at a secret, that is somebody else's.
 #[tokio::test]
 async fn identity_is_set_by_the_controllers_or_by_an_adopter_only() -> Result<()> {
-    let bench = Bench::start().await?;
+    let bench = Protected::start().await?;
     let intent = r#"{"spec":{"keyId":"22222222-2222-4222-8222-222222222222","materialIntent":{"uid":"u","opId":"o"}}}"#;
     let order =
         ["patch", "kmskey/without-material", "-n", "team-a", "--type=merge", "--dry-run=server", "--patch", intent];
@@ -200,7 +86,7 @@ async fn identity_is_set_by_the_controllers_or_by_an_adopter_only() -> Result<()
 /// D17: the AWS API's emergency stop can neither be set nor lifted by editing the object.
 #[tokio::test]
 async fn a_hold_is_put_and_taken_by_the_gateway_only() -> Result<()> {
-    let bench = Bench::start().await?;
+    let bench = Protected::start().await?;
     let put = r#"{"spec":{"hold":{"requestedBy":"arn:aws:iam::111122223333:user/app","requestedAt":"2026-01-01T00:00:00Z"}}}"#;
     let patch = |body: &'static str, who: &'static str| {
         ["patch", "customkeystore/store", "-n", "team-a", "--type=merge", "--patch", body, who]

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::admission::{check_order, check_role, check_state};
 use crate::command;
 use crate::hsm::Hsm;
+use crate::refusals::Refused;
 use crate::session::{Serve, encode, refusal, refuse};
 use crate::sessions::Session;
 use crate::vault::Outcome;
@@ -59,7 +60,12 @@ impl ClientPort {
 
     fn count(&self, header: &FrameHeader, answer: &[u8]) {
         if let Some(command) = Command::from_u16(header.command) {
-            self.hsm.metrics.count(command, code_of(answer));
+            let code = code_of(answer);
+            self.hsm.metrics.count(command, code);
+            if let Some(refused) = refused(command, code) {
+                let peer = &self.session.client.address;
+                self.hsm.refusals.note(refused, Some(peer), format_args!("{}: {}", command.name(), code.name()));
+            }
         }
     }
 
@@ -139,6 +145,17 @@ impl Serve for ClientPort {
         };
         self.count(&frame.header, &answer);
         answer
+    }
+}
+
+/// Whether the answer is a refusal of who asks, rather than of what is asked. OpenDelegation says why by itself.
+fn refused(command: Command, code: ReturnCode) -> Option<Refused> {
+    match code {
+        ReturnCode::RoleDenied | ReturnCode::LoginFailure | ReturnCode::UserLocked | ReturnCode::FenceTooLow => {
+            Some(Refused::Command)
+        }
+        ReturnCode::DelegationNotLive if command != Command::OpenDelegation => Some(Refused::Delegation),
+        _ => None,
     }
 }
 

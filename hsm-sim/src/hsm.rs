@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::identity::Identity;
 use crate::membership::{Cluster, Membership};
 use crate::metrics::Metrics;
+use crate::refusals::Refusals;
 use crate::replication::Replication;
 use crate::sessions::{Session, Sessions};
 use crate::store::StoreError;
@@ -76,6 +77,8 @@ pub(crate) struct Hsm {
     pub(crate) sessions: Sessions,
     /// Counters.
     pub(crate) metrics: Metrics,
+    /// Who was turned away.
+    pub(crate) refusals: Refusals,
     /// What the last anti-entropy round found.
     pub(crate) replication: Replication,
     /// Set once the start-up comparison with peers is done (INV-59).
@@ -114,6 +117,7 @@ impl Hsm {
         if is_new {
             store.commit(vec![put(RecordKind::Identity, &[], identity.row())]).await?;
         }
+        let metrics = Metrics::new()?;
         Ok(Self {
             pod_name,
             pod,
@@ -127,7 +131,8 @@ impl Hsm {
             delegates: Delegates::new(&delegates),
             control: Control::new(control),
             sessions: Sessions::default(),
-            metrics: Metrics::new()?,
+            refusals: Refusals::new(&metrics.refusals),
+            metrics,
             replication: Replication::default(),
             compared: AtomicBool::new(false),
             change: Mutex::new(()),

@@ -2,7 +2,7 @@
 //!
 //! A library besides the program, so that the fuzz targets can reach what is in it; it offers nothing else to anybody.
 //!
-//! May import of this workspace: `hsm-protocol`. Never imports: `kube`, `k8s-openapi`, `serde_json`. (An HSM knows
+//! May import of this workspace: `hsm-protocol`, `refusal-log`. Never imports: `kube`, `k8s-openapi`, `serde_json`. (An HSM knows
 //! nothing of Kubernetes.)
 
 mod admin;
@@ -20,6 +20,7 @@ mod metrics;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod provisioning;
+mod refusals;
 mod replication;
 mod run;
 mod seal;

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::dispatch::ClientPort;
 use crate::hsm::Hsm;
 use crate::provisioning::ProvisioningPort;
+use crate::refusals::Refused;
 use crate::replication::answering::PeerPort;
 use crate::session::{Ending, drive};
 use crate::sessions::ClientProof;
@@ -63,14 +64,14 @@ pub(crate) async fn listen(
             continue;
         };
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            tracing::warn!(%address, "connection refused: too many are open");
+            hsm.refusals.note(Refused::Connection, Some(&address), format_args!("too many are open"));
             continue;
         };
         let (hsm, port, shutdown, slow) = (Arc::clone(&hsm), Arc::clone(&port), shutdown.clone(), slow.clone());
         sessions.spawn(async move {
             let _slot = slot;
-            if let Err(error) = serve(hsm, stream, &port, shutdown, slow).await {
-                tracing::info!(%address, %error, "connection refused");
+            if let Err(error) = serve(&hsm, stream, address, &port, shutdown, slow).await {
+                hsm.refusals.note(Refused::Handshake, Some(&address), format_args!("{}: {error}", port.name()));
             }
         });
     }
@@ -78,17 +79,28 @@ pub(crate) async fn listen(
     sessions.wait().await;
 }
 
+impl Port {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Client => "client port",
+            Self::Peer(_) => "provisioning and peer port",
+        }
+    }
+}
+
 async fn serve(
-    hsm: Arc<Hsm>,
+    hsm: &Arc<Hsm>,
     stream: TcpStream,
+    address: SocketAddr,
     port: &Port,
     shutdown: CancellationToken,
     slow: Handle,
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     keep_alive(&stream)?;
+    let hsm = Arc::clone(hsm);
     match port {
-        Port::Client => serve_client(hsm, stream, shutdown, slow).await,
+        Port::Client => serve_client(hsm, stream, address, shutdown, slow).await,
         Port::Peer(configs) => serve_peer(hsm, stream, configs, shutdown, slow).await,
     }
 }
@@ -106,6 +118,7 @@ fn keep_alive(stream: &TcpStream) -> std::io::Result<()> {
 async fn serve_client(
     hsm: Arc<Hsm>,
     stream: TcpStream,
+    address: SocketAddr,
     shutdown: CancellationToken,
     slow: Handle,
 ) -> std::io::Result<()> {
@@ -119,7 +132,7 @@ async fn serve_client(
         let outer_exporter = exporter(&outer, OUTER_EXPORTER)?;
         let inner = TlsAcceptor::from(Arc::clone(&cluster.inner)).accept(outer).await?;
         let hello_exporter = exporter(&inner, HELLO_EXPORTER)?;
-        Ok((inner, ClientProof { role, spki_sha256, hello_exporter, outer_exporter }))
+        Ok((inner, ClientProof { address, role, spki_sha256, hello_exporter, outer_exporter }))
     };
     let (stream, client) = tokio::time::timeout(HANDSHAKE, handshakes).await??;
     let closed = CancellationToken::new();

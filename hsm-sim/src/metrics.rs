@@ -3,6 +3,7 @@
 //! | name | labels | meaning |
 //! |---|---|---|
 //! | `hsm_requests_total` | `command`, `code` | requests answered, by command and return code |
+//! | `hsm_refusals_total` | `refused` | connections, handshakes, delegations, signatures, commands that were refused |
 //! | `hsm_keys` | | keys on this HSM |
 //! | `hsm_conflicting_keys` | | keys with two fingerprints under one id |
 //! | `hsm_under_replicated_keys` | | keys that a reached peer lacked in the last round |
@@ -15,6 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hsm_protocol::message::CommandCount;
 use hsm_protocol::{Command, ReturnCode};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use refusal_log::Kind;
+
+use crate::refusals::Refused;
 
 struct PerCommand {
     command: Command,
@@ -26,6 +30,8 @@ struct PerCommand {
 pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
+    /// What was refused.
+    pub(crate) refusals: IntCounterVec,
     per_command: Vec<PerCommand>,
     /// Keys on this HSM.
     pub(crate) keys: IntGauge,
@@ -58,6 +64,13 @@ impl Metrics {
             &["command", "code"],
         )?;
         registry.register(Box::new(requests.clone()))?;
+        let refusals = IntCounterVec::new(
+            Opts::new("hsm_refusals_total", "Connections, handshakes, delegations, signatures and commands refused."),
+            &["refused"],
+        )?;
+        registry.register(Box::new(refusals.clone()))?;
+        // Every series is there from the start: a rate over one that appears with its first refusal would miss it.
+        Refused::ALL.iter().for_each(|kind| drop(refusals.with_label_values(&[kind.name()])));
         let success = ReturnCode::Success.name();
         let per_command = Command::ALL.iter().map(|command| PerCommand {
             command: *command,
@@ -67,6 +80,7 @@ impl Metrics {
         Ok(Self {
             per_command: per_command.collect(),
             requests,
+            refusals,
             keys: gauge("hsm_keys", "Keys on this HSM.")?,
             conflicting_keys: gauge("hsm_conflicting_keys", "Keys with two fingerprints under one id.")?,
             under_replicated_keys: gauge("hsm_under_replicated_keys", "Keys that a reached peer lacked.")?,

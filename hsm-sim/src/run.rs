@@ -18,6 +18,7 @@ use crate::store::committer::FailureHook;
 use crate::store::volume::{Volume, VolumeOptions};
 use crate::tls::certificate::from_pem;
 use crate::tls::peer_port::{PodCredentials, peer_server, provisioning};
+use crate::tls::pod_certificate::PodCertificate;
 use crate::{admin, replication};
 
 const SHARE_LENGTH: usize = 32;
@@ -68,11 +69,10 @@ pub(crate) async fn run(cli: Cli, sessions: &Handle) -> anyhow::Result<()> {
 
 fn credentials(cli: &Cli) -> anyhow::Result<PodCredentials> {
     let operator_ca = read(&cli.operator_ca)?;
-    Ok(PodCredentials {
-        certificate_pem: read(&cli.pod_certificate)?.to_vec(),
-        key_pem: read(&cli.pod_key)?,
-        operator_ca: from_pem(&operator_ca).with_context(|| format!("in {}", cli.operator_ca.display()))?,
-    })
+    let operator_ca = from_pem(&operator_ca).with_context(|| format!("in {}", cli.operator_ca.display()))?;
+    let certificate = PodCertificate::new(&read(&cli.pod_certificate)?, &read(&cli.pod_key)?, operator_ca.clone())
+        .with_context(|| format!("failed to use {} with its key", cli.pod_certificate.display()))?;
+    Ok(PodCredentials { certificate: Arc::new(certificate), operator_ca })
 }
 
 fn read(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {

@@ -3,6 +3,7 @@
 //! A session is bound to its two TLS layers and its client certificate, and ends with them (INV-65).
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(crate) enum Login {
 
 /// What the TLS layers say about a client.
 pub(crate) struct ClientProof {
+    /// Where it connected from.
+    pub(crate) address: SocketAddr,
     /// From the certificate's subject.
     pub(crate) role: ClientRole,
     /// SHA-256 of the certificate's public key.

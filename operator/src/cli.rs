@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -77,6 +78,8 @@ pub(crate) struct ControllerOptions {
     /// certificate. Repeat the flag, or separate by commas.
     #[arg(long = "gateway-name", env = "KEYSTORE_GATEWAY_NAMES", value_delimiter = ',', value_name = "NAME")]
     pub(crate) gateway_names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) certificates: CertificateOptions,
     /// Longest time in seconds between two looks at an object about which nothing changed.
     #[arg(long, env = "KEYSTORE_RESYNC_SECONDS", default_value_t = 300, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(5..=86_400))]
@@ -94,6 +97,34 @@ pub(crate) struct ControllerOptions {
     /// Log filter, for example `info,operator_controllers=debug`.
     #[arg(long, env = "KEYSTORE_LOG", default_value = "info", value_name = "FILTER")]
     pub(crate) log: String,
+}
+
+/// How long certificates last, and how long before its end each is renewed. Durations such as 90s, 30m or 2160h.
+#[derive(Debug, Args)]
+pub(crate) struct CertificateOptions {
+    /// Lifetime of the gateway's HTTPS certificate.
+    #[arg(long, env = "KEYSTORE_SERVING_CERTIFICATE_LIFETIME", default_value = "2160h", value_name = "DURATION", value_parser = duration)]
+    pub(crate) serving_certificate_lifetime: Duration,
+    /// How long before its end it is renewed; at most three quarters of the lifetime.
+    #[arg(long, env = "KEYSTORE_SERVING_CERTIFICATE_RENEW_BEFORE", default_value = "720h", value_name = "DURATION", value_parser = duration)]
+    pub(crate) serving_certificate_renew_before: Duration,
+    /// Lifetime of the certificates with which gateway and controllers open HSM sessions.
+    #[arg(long, env = "KEYSTORE_CLIENT_CERTIFICATE_LIFETIME", default_value = "8760h", value_name = "DURATION", value_parser = duration)]
+    pub(crate) client_certificate_lifetime: Duration,
+    /// How long before their end they are renewed; at most three quarters of the lifetime.
+    #[arg(long, env = "KEYSTORE_CLIENT_CERTIFICATE_RENEW_BEFORE", default_value = "2920h", value_name = "DURATION", value_parser = duration)]
+    pub(crate) client_certificate_renew_before: Duration,
+    /// Lifetime of the certificates of the HSM pods' provisioning listeners.
+    #[arg(long, env = "KEYSTORE_POD_CERTIFICATE_LIFETIME", default_value = "8760h", value_name = "DURATION", value_parser = duration)]
+    pub(crate) pod_certificate_lifetime: Duration,
+    /// How long before their end they are renewed; at most three quarters of the lifetime.
+    #[arg(long, env = "KEYSTORE_POD_CERTIFICATE_RENEW_BEFORE", default_value = "2920h", value_name = "DURATION", value_parser = duration)]
+    pub(crate) pod_certificate_renew_before: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = |error: jiff::Error| format!("{error}; write a number and a unit, such as 90s, 30m or 2160h");
+    text.parse::<jiff::SignedDuration>().and_then(Duration::try_from).map_err(wrong)
 }
 
 #[derive(Debug, Args)]
@@ -151,6 +182,16 @@ mod tests {
         assert_eq!(options.namespaces.hsm_namespace, "keystore-hsm");
         assert_eq!(options.region.region, "local-1");
         assert!(options.gateway_names.is_empty());
+        assert_eq!(options.certificates.serving_certificate_lifetime, Duration::from_secs(90 * 86_400));
+    }
+
+    #[test]
+    fn a_duration_needs_a_unit_and_is_not_negative() {
+        assert_eq!(duration("20s"), Ok(Duration::from_secs(20)));
+        assert_eq!(duration("36h"), Ok(Duration::from_secs(36 * 3600)));
+        for wrong in ["20", "", "soon", "-1h", "1y"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

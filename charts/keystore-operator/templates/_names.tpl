@@ -72,3 +72,16 @@ topologySpreadConstraints:
 - {name: KEYSTORE_LOG, value: {{ .Values.logLevel | quote }}}
 - {name: KEYSTORE_ADMIN_LISTEN, value: "0.0.0.0:8080"}
 {{- end }}
+
+{{- /* A duration of the values in seconds: the schema admits one number with the unit s, m or h. */ -}}
+{{- define "keystore.seconds" -}}
+{{- $units := dict "s" 1 "m" 60 "h" 3600 -}}
+{{- mul (regexFind "^[0-9]+" . | int64) (get $units (regexFind "[smh]$" .)) -}}
+{{- end }}
+
+{{- /* The program would refuse it too, but only after the upgrade. */ -}}
+{{- define "keystore.checkTerm" -}}
+{{- if gt (mul 4 (include "keystore.seconds" .renewBefore | int64)) (mul 3 (include "keystore.seconds" .lifetime | int64)) }}
+{{- fail (printf "certificates: renewBefore %s is more than three quarters of lifetime %s" .renewBefore .lifetime) }}
+{{- end }}
+{{- end }}

@@ -43,6 +43,8 @@ pub struct VolumeIdentity {
     pub roster_version: u64,
     /// SHA-256 of the encoded roster it holds; empty = none.
     pub roster_digest: Vec<u8>,
+    /// SHA-256 of the certificate that the provisioning listener presents; empty = a version that cannot renew it.
+    pub pod_certificate_fingerprint: Vec<u8>,
 }
 
 /// The cluster's certificate request and the certificates that vouch for it (spec 1.3, step 3).
@@ -105,6 +107,7 @@ impl ProvisioningSession {
             cluster_certificate: (!certificate.is_empty()).then(|| certificate_pem(certificate)),
             roster_version: reply.roster_version,
             roster_digest: reply.roster_sha256,
+            pod_certificate_fingerprint: reply.pod_certificate_sha256,
         })
     }
 
@@ -164,6 +167,16 @@ impl ProvisioningSession {
     /// `WrongState` without assignment or roster; `NotActive` when no peer could be reached.
     pub async fn join(&self) -> Result<HsmState, HsmError> {
         self.connection.call(&m::JoinRequest {}, JOIN_DEADLINE).await.map(|reply| reply.state())
+    }
+
+    /// Gives the pod a renewed certificate (PEM) for the key that it has. It is presented from the next handshake on;
+    /// open sessions go on. The same certificate twice is success.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when it is not one of the operator CA for this pod and its key.
+    pub async fn renew_pod_certificate(&self, certificate: &str) -> Result<(), HsmError> {
+        let request = m::RenewPodCertificateRequest { certificate_pem: certificate.to_owned() };
+        self.connection.call(&request, DEADLINE).await.map(drop)
     }
 }
 

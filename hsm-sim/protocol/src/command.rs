@@ -90,6 +90,8 @@ commands! {
     Initialize = 0x0605 "initialize";
     /// Operator: become a member by pulling from a peer.
     Join = 0x0606 "join";
+    /// Operator: a renewed certificate for the key of this pod.
+    RenewPodCertificate = 0x0607 "renew_pod_certificate";
     /// Peer: who is there.
     PeerHello = 0x0701 "peer_hello";
     /// Peer: cluster key and masking key, wrapped to the joiner.

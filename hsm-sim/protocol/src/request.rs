@@ -64,6 +64,7 @@ requests! {
     Csr: CsrRequest => CsrReply;
     Initialize: InitializeRequest => InitializeReply;
     Join: JoinRequest => JoinReply;
+    RenewPodCertificate: RenewPodCertificateRequest => RenewPodCertificateReply;
     PeerHello: PeerHelloRequest => PeerHelloReply;
     ClusterSecrets: ClusterSecretsRequest => ClusterSecretsReply;
     SnapshotUsers: SnapshotUsersRequest => SnapshotUsersReply;

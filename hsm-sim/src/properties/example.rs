@@ -18,6 +18,7 @@ use crate::store::record::{Place, RecordKind};
 use crate::store::volume::{Volume, VolumeOptions};
 use crate::tls::certificate::{self_signed, sha256};
 use crate::tls::peer_port::PodCredentials;
+use crate::tls::pod_certificate::PodCertificate;
 use crate::vault::key::Key;
 use crate::vault::password::Verifier;
 use crate::vault::rows::{ClusterRow, KeyRow, MembershipRow, put};
@@ -142,11 +143,11 @@ pub(super) async fn active(folder: &Path) -> Arc<Hsm> {
     let (store, lock) = volume.into_store(place).expect("starts");
     store.commit(changes).await.expect("commits");
     drop((store, lock));
-    let pod = PodCredentials {
-        certificate_pem: Vec::new(),
-        key_pem: Zeroizing::default(),
-        operator_ca: CertificateDer::from(Vec::new()),
-    };
+    let operator_ca = CertificateDer::from(Vec::new());
+    let made = rcgen::generate_simple_self_signed([POD.to_owned()]).expect("generates");
+    let (chain, key) = (made.cert.pem(), Zeroizing::new(made.signing_key.serialize_pem()));
+    let certificate = PodCertificate::new(chain.as_bytes(), key.as_bytes(), operator_ca.clone()).expect("fits");
+    let pod = PodCredentials { certificate: Arc::new(certificate), operator_ca };
     let hsm = Hsm::load(reopened(folder).await, POD.into(), pod).await.expect("loads");
     hsm.users.start_counter(&user(), 0).await.expect("counts");
     hsm.compared.store(true, Ordering::Release);

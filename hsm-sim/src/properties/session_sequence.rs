@@ -99,7 +99,8 @@ impl SessionSequence {
 }
 
 fn proof(role: ClientRole) -> ClientProof {
-    ClientProof { role, spki_sha256: example::CLIENT, hello_exporter: [1; 32], outer_exporter: EXPORTER }
+    let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 1));
+    ClientProof { address, role, spki_sha256: example::CLIENT, hello_exporter: [1; 32], outer_exporter: EXPORTER }
 }
 
 /// What the steps so far have proved.

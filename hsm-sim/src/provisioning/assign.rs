@@ -9,6 +9,7 @@ use prost::Message;
 
 use crate::hsm::Hsm;
 use crate::membership::Membership;
+use crate::refusals::Refused;
 use crate::store::record::RecordKind;
 use crate::tls::certificate::signed_by;
 use crate::vault::rows::{MembershipRow, put};
@@ -20,7 +21,7 @@ use crate::vault::{Outcome, storage_code, text};
 /// `InvalidArgument` if the statement is not signed by the operator CA, or is about another identity or pod;
 /// `WrongState` if another assignment is in force.
 pub(crate) async fn assign(hsm: &Hsm, request: &AssignRequest) -> Outcome<AssignReply> {
-    check_signature(hsm, &signing::assignment(&request.assignment), &request.signature)?;
+    check_signature(hsm, "assignment", &signing::assignment(&request.assignment), &request.signature)?;
     let assignment = Assignment::decode(&request.assignment[..]).map_err(|_| ReturnCode::InvalidArgument)?;
     for field in [&assignment.cluster_id, &assignment.hsm_id, &assignment.availability_zone] {
         text(field, false)?;
@@ -50,7 +51,7 @@ pub(crate) async fn assign(hsm: &Hsm, request: &AssignRequest) -> Outcome<Assign
 /// `InvalidArgument` if it is not signed by the operator CA, is about another cluster, or lacks this HSM;
 /// `WrongState` before an assignment, or for a lower version.
 pub(crate) async fn set_roster(hsm: &Hsm, request: &SetRosterRequest) -> Outcome<SetRosterReply> {
-    check_signature(hsm, &signing::roster(&request.roster), &request.signature)?;
+    check_signature(hsm, "roster", &signing::roster(&request.roster), &request.signature)?;
     let roster = Roster::decode(&request.roster[..]).map_err(|_| ReturnCode::InvalidArgument)?;
     let _change = hsm.change.lock().await;
     let member = hsm.member();
@@ -72,9 +73,12 @@ pub(crate) async fn set_roster(hsm: &Hsm, request: &SetRosterRequest) -> Outcome
     Ok(SetRosterReply {})
 }
 
-fn check_signature(hsm: &Hsm, statement: &[u8], signature: &[u8]) -> Outcome<()> {
-    let valid = signed_by(&hsm.pod.operator_ca, statement, signature);
-    if valid { Ok(()) } else { Err(ReturnCode::InvalidArgument) }
+fn check_signature(hsm: &Hsm, what: &str, statement: &[u8], signature: &[u8]) -> Outcome<()> {
+    if signed_by(&hsm.pod.operator_ca, statement, signature) {
+        return Ok(());
+    }
+    hsm.refusals.note(Refused::Signature, None, format_args!("{what}: it was not signed by the operator CA"));
+    Err(ReturnCode::InvalidArgument)
 }
 
 fn check_members(hsm: &Hsm, member: &Membership, roster: &Roster) -> Outcome<()> {

@@ -25,6 +25,7 @@ pub(crate) fn run(hsm: &Hsm) -> Outcome<ProvisioningHelloReply> {
         cluster_certificate_der: certificate.unwrap_or_default(),
         roster_version: member.roster.as_ref().map_or(0, |roster| roster.version),
         identity_certificate_der: identity.identity_certificate.clone(),
+        pod_certificate_sha256: hsm.pod.certificate.fingerprint().to_vec(),
         roster_sha256: if member.row.roster.is_empty() { Vec::new() } else { sha256(&member.row.roster).to_vec() },
     })
 }

@@ -11,6 +11,7 @@ pub(crate) mod csr;
 pub(crate) mod hello;
 pub(crate) mod initialize;
 pub(crate) mod join;
+pub(crate) mod renew;
 
 use std::sync::Arc;
 
@@ -51,6 +52,7 @@ impl Serve for ProvisioningPort {
             Command::SetRoster => change(frame, async |request| assign::set_roster(hsm, &request).await).await,
             Command::Csr => change(frame, async |_: m::CsrRequest| csr::run(hsm).await).await,
             Command::Initialize => change(frame, async |request| initialize::run(hsm, request).await).await,
+            Command::RenewPodCertificate => reply(frame, |request| renew::run(hsm, &request)),
             Command::Join => change(frame, async |_: m::JoinRequest| join::run(hsm).await).await,
             _ => refusal(frame, ReturnCode::UnknownCommand),
         };

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::secrets::{Ephemeral, Exchange};
 use crate::dispatch::{code_of, reply};
 use crate::hsm::Hsm;
+use crate::refusals::Refused;
 use crate::session::{Serve, refusal};
 use crate::tls::TlsError;
 use crate::tls::certificate::{signed_by, spki_sha256};
@@ -67,6 +68,8 @@ impl PeerPort {
         let own_key = &request.ephemeral_public_key;
         let statement = signing::join_key(&self.exporter, member.cluster_id(), &peer.hsm_id, own_key);
         if !signed_by(&self.certificate, &statement, &request.signature) {
+            let why = format_args!("joining key of {}: its identity did not sign it for this connection", peer.hsm_id);
+            self.hsm.refusals.note(Refused::Signature, None, why);
             return Err(ReturnCode::InvalidArgument);
         }
         let row = cluster.row();

@@ -4,6 +4,7 @@ pub(crate) mod certificate;
 pub(crate) mod client_port;
 pub(crate) mod peer_port;
 pub(crate) mod pinned;
+pub(crate) mod pod_certificate;
 
 use std::sync::Arc;
 

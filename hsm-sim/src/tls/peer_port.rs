@@ -3,21 +3,19 @@
 use std::sync::Arc;
 
 use hsm_protocol::labels::{ALPN_PEER, ALPN_PROVISIONING};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::pki_types::CertificateDer;
+use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::client_port::private_key;
 use super::pinned::{Admission, Pinned};
+use super::pod_certificate::PodCertificate;
 use super::{TlsError, VERSIONS, provider, without_resumption};
 
 /// The pod's certificate and the CA that issued it and the operator's client certificate (D7).
 pub(crate) struct PodCredentials {
-    /// Chain of the pod's certificate, PEM.
-    pub(crate) certificate_pem: Vec<u8>,
-    /// Its key, PEM.
-    pub(crate) key_pem: zeroize::Zeroizing<Vec<u8>>,
+    /// What the provisioning listener presents.
+    pub(crate) certificate: Arc<PodCertificate>,
     /// The operator CA, DER.
     pub(crate) operator_ca: CertificateDer<'static>,
 }
@@ -32,13 +30,10 @@ pub(crate) fn provisioning(pod: &PodCredentials) -> Result<Arc<ServerConfig>, Tl
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
         .build()
         .map_err(|_| TlsError::Malformed("the operator CA"))?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pod.certificate_pem).collect();
-    let chain = chain.map_err(|_| TlsError::Malformed("the pod certificate"))?;
-    let key = PrivateKeyDer::from_pem_slice(&pod.key_pem).map_err(|_| TlsError::Malformed("the pod key"))?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(VERSIONS)?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)?;
+        .with_cert_resolver(Arc::clone(&pod.certificate) as Arc<dyn ResolvesServerCert>);
     config.alpn_protocols = vec![ALPN_PROVISIONING.to_vec()];
     Ok(without_resumption(config))
 }

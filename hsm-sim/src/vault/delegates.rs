@@ -98,6 +98,17 @@ impl Delegates {
         allowed.cloned().ok_or(ReturnCode::DelegationNotLive)
     }
 
+    /// Why [`Self::open`] refuses, for the log only: a client gets the same answer for every reason.
+    pub(crate) fn why_not(&self, store_id: &str, generation: u64) -> &'static str {
+        let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner);
+        match stores.get(store_id) {
+            None => "the store has never been connected here",
+            Some(delegations) if generation <= delegations.dropped_through => "it has ended",
+            Some(delegations) if delegations.live.contains_key(&generation) => "this client is not registered for it",
+            Some(_) => "it was not registered here",
+        }
+    }
+
     /// A store's entry with one generation registered (or its clients replaced), to be stored.
     ///
     /// # Errors
@@ -204,6 +215,11 @@ mod tests {
         for (store, generation, client) in [("cks-1", 3, 2), ("cks-1", 2, 1), ("cks-1", 4, 1), ("cks-2", 3, 1)] {
             assert_eq!(delegates.open(store, generation, &[client; 32]).err(), Some(ReturnCode::DelegationNotLive));
         }
+        delegates.publish(&delegates.dropped("cks-1", 2));
+        let why = [("cks-2", 3), ("cks-1", 2), ("cks-1", 3), ("cks-1", 4)]
+            .map(|(store, generation)| delegates.why_not(store, generation));
+        let distinct: std::collections::BTreeSet<_> = why.into_iter().collect();
+        assert_eq!(distinct.len(), 4, "{why:?}");
     }
 
     /// D12: a dropped generation never comes back, not even by registering it again or after a restart.

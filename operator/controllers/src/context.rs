@@ -8,7 +8,9 @@ use std::time::Duration;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use operator_api::{CustomKeyStore, KmsKey};
+use operator_domain::certificate::{InvalidTerm, Term};
 
+use crate::certificate::expiry::Ends;
 use crate::custom_key_store::{Connections, Gateways};
 use crate::fences::Fences;
 use crate::keystore_account::Accounts;
@@ -49,12 +51,54 @@ pub struct Settings {
     pub hsm_image_pull_policy: String,
     /// Names and addresses of the gateway beyond `localhost`, `127.0.0.1` and its Service, for its serving certificate.
     pub gateway_names: Vec<String>,
+    /// How long certificates last, and when they are renewed.
+    pub certificates: CertificateTerms,
     /// Longest time between two reconciles of an object about which nothing changed.
     pub resync: Duration,
     /// Time limit of one dial or one command to an HSM.
     pub hsm_timeout: Duration,
     /// How the Lease and events name this process: the pod's name.
     pub identity: String,
+}
+
+/// How long the certificates of each kind last.
+#[derive(Clone, Copy, Debug)]
+pub struct CertificateTerms {
+    /// HTTPS of the gateway.
+    pub gateway_serving: Term,
+    /// Gateway and controllers towards the HSMs.
+    pub hsm_clients: Term,
+    /// Provisioning listeners of the HSM pods.
+    pub hsm_pods: Term,
+}
+
+impl CertificateTerms {
+    /// From lifetime and renewal before the end, for each kind.
+    ///
+    /// # Errors
+    /// When they do not go together; says for which kind.
+    pub fn new(
+        gateway_serving: (Duration, Duration),
+        hsm_clients: (Duration, Duration),
+        hsm_pods: (Duration, Duration),
+    ) -> Result<Self, InvalidTerms> {
+        let term = |kind, (lifetime, renew_before)| {
+            Term::new(lifetime, renew_before).map_err(|source| InvalidTerms { kind, source })
+        };
+        Ok(Self {
+            gateway_serving: term("serving", gateway_serving)?,
+            hsm_clients: term("client", hsm_clients)?,
+            hsm_pods: term("pod", hsm_pods)?,
+        })
+    }
+}
+
+/// Lifetime and renewal of one kind of certificate do not go together.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("failed to use the terms of {kind} certificates")]
+pub struct InvalidTerms {
+    kind: &'static str,
+    source: InvalidTerm,
 }
 
 /// Handed to every reconcile.
@@ -68,6 +112,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Metrics of this crate.
     pub metrics: Metrics,
+    /// When certificates end.
+    pub certificate_ends: Ends,
     /// Must be asked before every effect outside the API server; [`Writes`] asks it for effects inside.
     pub leader: Leadership,
     /// Failed attempts per object, for the back-off.
@@ -101,6 +147,7 @@ impl Context {
             settings: Arc::new(settings),
             recorder,
             metrics,
+            certificate_ends: Ends::default(),
             leader,
             attempts: Attempts::default(),
             accounts: Accounts::default(),

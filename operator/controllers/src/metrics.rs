@@ -5,6 +5,7 @@
 //! - `keystore_controller_reconcile_seconds{controller}`: how long a reconcile took
 //! - `keystore_controller_leader`: 1 while this process holds the Lease
 //! - `keystore_cluster_hsms{state}`: HSMs of all clusters by state, as last observed
+//! - `keystore_certificate_end_timestamp_seconds{use}`: when the first certificate of that use ends, in seconds since 1970
 //!
 //! Label values come from closed enums, so the number of series does not grow with the number of objects.
 
@@ -23,6 +24,8 @@ pub struct Metrics {
     pub leader: IntGauge,
     /// `keystore_cluster_hsms`
     pub hsms: IntGaugeVec,
+    /// `keystore_certificate_end_timestamp_seconds`
+    pub certificate_ends: IntGaugeVec,
 }
 
 impl Metrics {
@@ -50,12 +53,20 @@ impl Metrics {
                 Opts::new("keystore_cluster_hsms", "HSMs of all clusters by state, as last observed."),
                 &["state"],
             )?,
+            certificate_ends: IntGaugeVec::new(
+                Opts::new(
+                    "keystore_certificate_end_timestamp_seconds",
+                    "When the first certificate of that use ends, in seconds since 1970.",
+                ),
+                &["use"],
+            )?,
         };
         registry.register(Box::new(metrics.reconciles.clone()))?;
         registry.register(Box::new(metrics.failures.clone()))?;
         registry.register(Box::new(metrics.seconds.clone()))?;
         registry.register(Box::new(metrics.leader.clone()))?;
         registry.register(Box::new(metrics.hsms.clone()))?;
+        registry.register(Box::new(metrics.certificate_ends.clone()))?;
         Ok(metrics)
     }
 }
@@ -72,8 +83,9 @@ mod tests {
         metrics.failures.with_label_values(&["kms_key", "ApiUnavailable"]).inc();
         metrics.seconds.with_label_values(&["kms_key"]).observe(0.1);
         metrics.hsms.with_label_values(&["ACTIVE"]).set(1);
+        metrics.certificate_ends.with_label_values(&["hsm_pod"]).set(1);
         let families = registry.gather();
-        assert_eq!(families.len(), 5);
+        assert_eq!(families.len(), 6);
         for family in families {
             assert!(include_str!("metrics.rs").contains(&format!("//! - `{}", family.name())), "{}", family.name());
         }

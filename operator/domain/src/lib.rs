@@ -12,6 +12,7 @@
 #![deny(clippy::wildcard_enum_match_arm, clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod authorization;
+pub mod certificate;
 pub mod cluster;
 pub mod connection;
 pub mod encryption_context;

@@ -12,6 +12,7 @@ use crate::control::ControlPlane;
 use crate::crypto::ConnectedStores;
 use crate::index::Index;
 use crate::metrics::Metrics;
+use crate::refusals::Refusals;
 use crate::replay::Replays;
 
 /// How long CreateKey waits for its key: less than the 60 s after which AWS clients give up reading.
@@ -44,6 +45,7 @@ pub struct Gateway {
     pub(crate) authorization: Arc<Authorization>,
     pub(crate) audit: Arc<dyn Sink>,
     pub(crate) metrics: Metrics,
+    pub(crate) refusals: Arc<Refusals>,
     pub(crate) place: Place,
     /// What has been ordered by which signature.
     pub(crate) replays: Arc<Replays>,
@@ -58,7 +60,8 @@ impl Gateway {
         let Parts { index, stores, control, authorizer, audit, metrics, place } = parts;
         let (authorization, key_patience) = (Arc::new(Authorization::new(authorizer)), KEY_PATIENCE);
         let replays = Arc::new(Replays::since(Timestamp::now()));
-        Self { index, stores, control, authorization, audit, metrics, place, replays, key_patience }
+        let refusals = Arc::new(Refusals::new(&metrics.refusals));
+        Self { index, stores, control, authorization, audit, metrics, refusals, place, replays, key_patience }
     }
 
     /// The same gateway for another core, with connections and a way to the audit of its own; everything else is shared.
@@ -71,6 +74,7 @@ impl Gateway {
             authorization: Arc::clone(&self.authorization),
             audit,
             metrics: self.metrics.clone(),
+            refusals: Arc::clone(&self.refusals),
             place: self.place.clone(),
             replays: Arc::clone(&self.replays),
             key_patience: self.key_patience,

@@ -4,8 +4,8 @@
 //! `crypto`, `control`) → `audit` → reply. [`Gateway`] is that path without sockets and without Kubernetes; the
 //! `cluster` module connects it to Kubernetes.
 //!
-//! May import of this workspace: `audit`, `hsm-client`, `hsm-protocol`, `operator-api`, `operator-domain`. Never imports:
-//! `hsm-initialization`, `operator-controllers`, `rcgen`. (The gateway holds no password and issues no certificate.)
+//! May import of this workspace: `audit`, `hsm-client`, `hsm-protocol`, `operator-api`, `operator-domain`,
+//! `refusal-log`. Never imports: `hsm-initialization`, `operator-controllers`, `rcgen`. (The gateway holds no password and issues no certificate.)
 
 pub mod authorize;
 pub mod control;
@@ -23,6 +23,7 @@ mod metrics;
 mod operation;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+mod refusals;
 mod replay;
 mod router;
 mod server;

@@ -1,5 +1,6 @@
 //! What the gateway counts: `kms_gateway_requests_total{operation,result}`, `kms_gateway_request_seconds{operation}`,
-//! `kms_gateway_audit_failures_total`, `kms_gateway_connections`, `kms_gateway_refused_connections_total`.
+//! `kms_gateway_audit_failures_total`, `kms_gateway_connections`, `kms_gateway_refusals_total{refused}` (connections, handshakes, signatures),
+//! `kms_gateway_serving_certificate_end_timestamp_seconds`.
 //!
 //! Label values come from closed enums only: no request can make a new time series.
 
@@ -24,8 +25,10 @@ pub struct Metrics {
     audit_failures: IntCounter,
     /// Open client connections.
     pub(crate) connections: IntGauge,
-    /// Connections closed at once because there were too many.
-    pub(crate) refused_connections: IntCounter,
+    /// Who was turned away.
+    pub(crate) refusals: IntCounterVec,
+    /// When the certificate in use ends, in seconds since 1970.
+    pub(crate) serving_certificate_end: IntGauge,
 }
 
 /// The series of one operation, looked up when they are first needed: what never happened has no series.
@@ -69,16 +72,21 @@ impl Metrics {
                 "Audit records that were not written.",
             )?,
             connections: IntGauge::new("kms_gateway_connections", "Open client connections.")?,
-            refused_connections: IntCounter::new(
-                "kms_gateway_refused_connections_total",
-                "Client connections closed at once because there were too many.",
+            refusals: IntCounterVec::new(
+                Opts::new("kms_gateway_refusals_total", "Client connections, TLS handshakes and signatures refused."),
+                &["refused"],
+            )?,
+            serving_certificate_end: IntGauge::new(
+                "kms_gateway_serving_certificate_end_timestamp_seconds",
+                "When the serving certificate in use ends, in seconds since 1970.",
             )?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.seconds.clone()))?;
         registry.register(Box::new(metrics.audit_failures.clone()))?;
         registry.register(Box::new(metrics.connections.clone()))?;
-        registry.register(Box::new(metrics.refused_connections.clone()))?;
+        registry.register(Box::new(metrics.refusals.clone()))?;
+        registry.register(Box::new(metrics.serving_certificate_end.clone()))?;
         Ok(metrics)
     }
 

@@ -20,6 +20,7 @@ use crate::caller::Caller;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::Gateway;
 use crate::operation::{self, Answer, Call, Notes};
+use crate::refusals::Refused;
 use crate::replay::SignedOnce;
 use crate::service::Service;
 use crate::sigv4::{self, ReceivedRequest};
@@ -124,6 +125,7 @@ impl Gateway {
         let (caller, signed) = match self.authenticate(request, &mut outcome) {
             Ok((caller, signed)) => (&*outcome.caller.insert(caller), signed),
             Err(error) => {
+                self.refusals.note(Refused::Signature, Some(&request.peer), format_args!("{}", error.message));
                 outcome.operation = named_operation(request).ok();
                 outcome.result = Err(error);
                 return outcome;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use operator_controllers::context::{Context, Namespaces, Settings, client};
+use operator_controllers::context::{CertificateTerms, Context, Namespaces, Settings, client};
 use operator_controllers::leader::{Ended, Leadership, elect};
 use operator_controllers::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,7 @@ pub(crate) async fn run(options: ControllerOptions) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %admin, "controllers started");
 
     let leadership = Leadership::default();
-    let settings = settings(options);
+    let settings = settings(options)?;
     let namespace = settings.namespaces.system.clone();
     let Some(mut leader) =
         elect(client.clone(), &namespace, LEASE, &settings.identity, leadership.clone(), &shutdown).await
@@ -73,8 +73,15 @@ async fn drain(shutdown: CancellationToken, stop: CancellationToken, drained: Ca
     drained.cancel();
 }
 
-fn settings(options: ControllerOptions) -> Settings {
-    Settings {
+fn settings(options: ControllerOptions) -> anyhow::Result<Settings> {
+    let options_of = &options.certificates;
+    let certificates = CertificateTerms::new(
+        (options_of.serving_certificate_lifetime, options_of.serving_certificate_renew_before),
+        (options_of.client_certificate_lifetime, options_of.client_certificate_renew_before),
+        (options_of.pod_certificate_lifetime, options_of.pod_certificate_renew_before),
+    )?;
+    Ok(Settings {
+        certificates,
         namespaces: Namespaces {
             system: options.namespaces.system_namespace,
             gateway: options.namespaces.gateway_namespace,
@@ -90,5 +97,5 @@ fn settings(options: ControllerOptions) -> Settings {
         hsm_timeout: Duration::from_secs(options.hsm_timeout_seconds),
         // Two processes never share an identity, whatever their pods are called.
         identity: format!("{}_{}", options.pod_name, uuid::Uuid::new_v4()),
-    }
+    })
 }

@@ -19,6 +19,17 @@ pub fn expiry(certificate: &str) -> Result<SystemTime, PkiError> {
     Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
+/// The certificates of a PEM bundle, each as PEM of its own.
+///
+/// # Errors
+/// [`PkiError::Malformed`] when one of them cannot be read.
+pub fn certificates(bundle: &str) -> Result<Vec<String>, PkiError> {
+    CertificateDer::pem_slice_iter(bundle.as_bytes())
+        .map(|der| der.map(|der| certificate_pem(&der)))
+        .collect::<Result<_, _>>()
+        .map_err(|source| PkiError::malformed("certificates", format!("{source:?}")))
+}
+
 /// SHA-256 of a PEM certificate's DER. The key of claims by lineage (P3) and of set-once fingerprints.
 ///
 /// # Errors

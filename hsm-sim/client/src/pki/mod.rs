@@ -15,7 +15,7 @@ mod server_certificate;
 
 pub use authority::CertificateAuthority;
 pub use hsm_protocol::ClientRole;
-pub use inspect::{certificate_fingerprint, expiry, public_key_fingerprint, sha256};
+pub use inspect::{certificate_fingerprint, certificates, expiry, public_key_fingerprint, sha256};
 pub use membership::{Member, SignedStatement, roster_body};
 pub use private_key::PrivateKeyPem;
 

@@ -22,7 +22,7 @@ const AVOIDED: Duration = Duration::from_secs(1);
 
 /// What every member needs to open its session.
 pub(super) struct Opening {
-    identity: Arc<ClientIdentity>,
+    identity: ArcSwap<ClientIdentity>,
     anchor: TrustAnchor,
     store_id: String,
     generation: u64,
@@ -40,11 +40,21 @@ impl Opening {
     ) -> (Self, watch::Receiver<u64>) {
         let (arrivals, receiver) = watch::channel(0);
         let (store_id, local_zone) = (store_id.to_owned(), local_zone.to_owned());
+        let identity = ArcSwap::new(identity);
         (Self { identity, anchor, store_id, generation, local_zone, arrivals }, receiver)
     }
 
-    async fn open(&self, endpoint: &HsmEndpoint) -> Result<Session, String> {
-        let session = Session::connect(endpoint, &self.identity, &self.anchor, DIAL)
+    pub(super) fn renew(&self, identity: Arc<ClientIdentity>) {
+        self.identity.store(identity);
+    }
+
+    /// Whether a session that was opened with `identity` should be opened anew.
+    fn has_replaced(&self, identity: &Arc<ClientIdentity>) -> bool {
+        !Arc::ptr_eq(identity, &self.identity.load())
+    }
+
+    async fn open(&self, endpoint: &HsmEndpoint, identity: &ClientIdentity) -> Result<Session, String> {
+        let session = Session::connect(endpoint, identity, &self.anchor, DIAL)
             .await
             .map_err(|error| format!("{error}: {}", source_of(&error)))?;
         session
@@ -70,7 +80,7 @@ struct State {
     /// Milliseconds after `started` until which this HSM is avoided.
     avoided_until: AtomicU64,
     started: Instant,
-    /// Ends a wait before dialling: the address changed, or the session was given up.
+    /// Ends a wait before dialling: the address or our identity changed, or the session was given up.
     attend: Notify,
 }
 
@@ -119,6 +129,11 @@ impl Member {
             self.state.endpoint.store(Arc::new(endpoint));
             self.state.attend.notify_one();
         }
+    }
+
+    /// Lets the supervising task look again.
+    pub(super) fn attend(&self) {
+        self.state.attend.notify_one();
     }
 
     pub(super) fn session(&self) -> Option<Session> {
@@ -190,12 +205,13 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Opens a session, waits until it ends, opens the next one.
+/// Opens a session, waits until it ends or has to be renewed, opens the next one. A session that is renewed serves until the next one is
+/// open.
 async fn supervise(state: Arc<State>, opening: Arc<Opening>) {
     let mut backoff = Backoff::new();
     loop {
-        let endpoint = state.endpoint.load_full();
-        match opening.open(&endpoint).await {
+        let (endpoint, identity) = (state.endpoint.load_full(), opening.identity.load_full());
+        match opening.open(&endpoint, &identity).await {
             Ok(session) => {
                 backoff.reset();
                 state.last_error.store(None);
@@ -203,7 +219,7 @@ async fn supervise(state: Arc<State>, opening: Arc<Opening>) {
                 state.session.store(Some(Arc::new(session.clone())));
                 opening.arrivals.send_modify(|count| *count = count.wrapping_add(1));
                 tracing::info!(hsm_id = %endpoint.hsm_id, "delegated HSM session open");
-                stand_by(&state, session).await;
+                stand_by(&state, &opening, &identity, session).await;
             }
             Err(error) => {
                 tracing::warn!(hsm_id = %endpoint.hsm_id, %error, "no delegated HSM session");
@@ -215,9 +231,13 @@ async fn supervise(state: Arc<State>, opening: Arc<Opening>) {
     }
 }
 
-/// Returns when `session` has ended or was given up; a change of address alone does not end it.
-async fn stand_by(state: &State, session: Session) {
+/// Returns when `session` has ended, was given up, or was opened with an identity that has been replaced; only in the last case it stays in
+/// use. A change of address alone does not end it.
+async fn stand_by(state: &State, opening: &Opening, identity: &Arc<ClientIdentity>, session: Session) {
     loop {
+        if opening.has_replaced(identity) {
+            return;
+        }
         tokio::select! {
             () = session.closed() => break,
             () = state.attend.notified() => {

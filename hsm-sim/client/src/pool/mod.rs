@@ -107,6 +107,14 @@ impl Pool {
         self.members.store(Arc::new(next));
     }
 
+    /// Opens every session anew with `identity`, which must be registered for the same generation. An old session serves until the new one
+    /// to the same HSM is open, and ends when its last request has: no request waits, and none is dropped (D12).
+    pub fn renew_identity(&self, identity: Arc<ClientIdentity>) {
+        let _updating = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
+        self.opening.renew(identity);
+        self.members.load().iter().for_each(|member| member.attend());
+    }
+
     /// How many HSMs have an open delegated session now.
     pub fn available(&self) -> usize {
         self.members.load().iter().filter(|member| member.session().is_some()).count()

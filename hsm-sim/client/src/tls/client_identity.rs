@@ -11,6 +11,7 @@ pub struct ClientIdentity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     public_key_fingerprint: [u8; 32],
+    certificate_fingerprint: [u8; 32],
 }
 
 impl ClientIdentity {
@@ -22,14 +23,19 @@ impl ClientIdentity {
         let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
             .collect::<Result<Vec<_>, _>>()
             .map_err(|source| PkiError::malformed("client certificate", format!("{source:?}")))?;
-        certificate_fingerprint(certificate)?;
+        let certificate_fingerprint = certificate_fingerprint(certificate)?;
         let public_key_fingerprint = public_key_fingerprint(certificate)?;
-        Ok(Self { chain, key: key.der()?, public_key_fingerprint })
+        Ok(Self { chain, key: key.der()?, public_key_fingerprint, certificate_fingerprint })
     }
 
     /// SHA-256 of the certificate's SubjectPublicKeyInfo: what a delegation is registered for (D12).
     pub fn public_key_fingerprint(&self) -> [u8; 32] {
         self.public_key_fingerprint
+    }
+
+    /// SHA-256 of the certificate: a renewed one differs, also when its key does not.
+    pub fn certificate_fingerprint(&self) -> [u8; 32] {
+        self.certificate_fingerprint
     }
 
     pub(super) fn chain(&self) -> Vec<CertificateDer<'static>> {

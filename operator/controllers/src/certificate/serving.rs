@@ -1,15 +1,17 @@
 //! The gateway's HTTPS certificate: `gateway-serving` {tls.crt, tls.key, ca.crt}, issued by an installation CA `gateway-ca` in the vault.
 //!
-//! Clients trust `ca.crt` (`AWS_CA_BUNDLE`), so the CA is made once and kept; the certificate under it changes every two months.
+//! Clients trust `ca.crt` (`AWS_CA_BUNDLE`), so the CA is made once and kept; the certificate under it changes with time.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use hsm_client::pki::CertificateAuthority;
+use operator_domain::Timestamp;
 use x509_parser::extensions::GeneralName;
 
-use super::{CertificateError, is_due, private_key, text};
+use super::expiry::{CertificateUse, Found};
+use super::{CertificateError, end_of, private_key, text, time_of, until};
 use crate::context::{Context, Settings};
 use crate::report::Controller;
 use crate::secrets::{SecretData, SecretStore, StoredSecret};
@@ -18,20 +20,24 @@ use crate::secrets::{SecretData, SecretStore, StoredSecret};
 const AUTHORITY: &str = "gateway-ca";
 /// The serving certificate's Secret in the gateway namespace.
 const SERVING: &str = "gateway-serving";
-const LIFETIME: Duration = Duration::from_secs(90 * 86_400);
 
-/// Makes what is missing, renews what ends, and leaves the rest alone.
-pub(super) async fn ensure(context: &Context, now: SystemTime) -> Result<(), CertificateError> {
+/// Makes what is missing, renews what ends, and leaves the rest alone. Returns how long nothing will be due.
+pub(super) async fn ensure(context: &Context, now: SystemTime) -> Result<Duration, CertificateError> {
     context.leader.check()?;
+    let term = context.settings.certificates.gateway_serving;
     let secrets = context.secrets(Controller::Certificate);
     let namespaces = context.namespaces();
     let authority = authority(&secrets, &namespaces.vault, now).await?;
     let names = names(&context.settings);
     let present = secrets.read(&namespaces.gateway, SERVING).await?;
-    if present.as_ref().is_some_and(|stored| is_good(stored, authority.certificate(), &names, now)) {
-        return Ok(());
+    if let Some(end) = present.as_ref().and_then(|stored| usable_until(stored, authority.certificate(), &names)) {
+        note(context, end, now);
+        if !term.is_due(end, time_of(now)) {
+            return Ok(until(term.renewal_of(end), now));
+        }
     }
-    let issued = authority.issue_server(&names, now, LIFETIME)?;
+    let issued = authority.issue_server(&names, now, term.lifetime())?;
+    let end = end_of(&issued.certificate)?;
     let data = SecretData::default()
         .with("tls.crt", issued.certificate.as_str())
         .with("tls.key", issued.key.expose())
@@ -41,7 +47,18 @@ pub(super) async fn ensure(context: &Context, now: SystemTime) -> Result<(), Cer
         None => secrets.put_if_absent(&namespaces.gateway, SERVING, &[], data).await?,
     };
     tracing::info!(names = ?names, "issued the gateway's serving certificate");
-    Ok(())
+    note(context, end, now);
+    Ok(until(term.renewal_of(end), now))
+}
+
+/// Shows in the metric when it ends, and says in the log if that is near: then the renewal has failed for some time.
+fn note(context: &Context, end: Timestamp, now: SystemTime) {
+    let term = context.settings.certificates.gateway_serving;
+    let found = Found::new(CertificateUse::GatewayServing, SERVING, end, term, time_of(now));
+    if found.late {
+        tracing::warn!(end = end.as_unix_seconds(), "the gateway's serving certificate expires soon");
+    }
+    context.certificate_ends.note(&context.metrics.certificate_ends, "installation", &[found]);
 }
 
 async fn authority(
@@ -81,10 +98,12 @@ fn names(settings: &Settings) -> Vec<String> {
     names
 }
 
-fn is_good(stored: &StoredSecret, authority: &str, names: &[String], now: SystemTime) -> bool {
-    let (Some(certificate), Some(_)) = (stored.data.text("tls.crt"), stored.data.text("tls.key")) else { return false };
-    let named = subject_names(certificate).is_some_and(|present| names.iter().all(|name| present.contains(name)));
-    stored.data.text("ca.crt") == Some(authority) && named && !is_due(certificate, LIFETIME, now)
+/// When the stored certificate ends, if it has a key, is of the present authority, and bears every name.
+fn usable_until(stored: &StoredSecret, authority: &str, names: &[String]) -> Option<Timestamp> {
+    let (certificate, _key) = (stored.data.text("tls.crt")?, stored.data.text("tls.key")?);
+    let present = subject_names(certificate)?;
+    let complete = stored.data.text("ca.crt") == Some(authority) && names.iter().all(|name| present.contains(name));
+    if complete { end_of(certificate).ok() } else { None }
 }
 
 /// The alternative names in a certificate; `None` when it cannot be read.
@@ -115,7 +134,7 @@ mod tests {
         let authority = CertificateAuthority::load(&issued.certificate, &issued.key).unwrap();
         let names =
             ["localhost", "127.0.0.1", "keystore-gateway.keystore-gateway.svc", "10.1.2.3", "::1"].map(str::to_owned);
-        let leaf = authority.issue_server(&names, now, LIFETIME).unwrap();
+        let leaf = authority.issue_server(&names, now, Duration::from_secs(60)).unwrap();
         assert_eq!(subject_names(&leaf.certificate), Some(names.into()));
         assert_eq!(subject_names("nonsense"), None);
     }

@@ -4,6 +4,7 @@ use hsm_initialization::{Observed, Phase, Procedure, SecretName, next_step, phas
 use operator_api::CloudHsmCluster;
 
 use super::apply;
+use super::certificates::Certificates;
 use super::custody::ClusterSecrets;
 use super::failure::ClusterError;
 use super::initialize::{ClusterProcedure, LeaderFences, is_before_pods, perform};
@@ -47,11 +48,13 @@ pub(super) async fn advance(
         apply::retain_volumes(context, &existing.volumes).await?;
     }
     let progressed = perform(context, &procedure, cluster, &observed, &step).await?;
+    let (now, cluster_id) = (std::time::SystemTime::now(), desired.cluster_id.as_str());
+    Certificates { context, cluster, cluster_id, procedure: &procedure, now }.keep(&observed, findings).await?;
     maintain(context, cluster, &desired, &existing, &procedure, findings).await?;
     Ok(progressed)
 }
 
-/// What an initialised cluster needs besides: certificates that last, a disruption budget that fits, pods of the current template.
+/// What an initialised cluster needs besides: a disruption budget that fits, pods of the current template.
 async fn maintain(
     context: &Context,
     cluster: &CloudHsmCluster,
@@ -63,7 +66,6 @@ async fn maintain(
     let Some(observed) = findings.observed.as_ref().filter(|observed| phase(observed) == Phase::Active) else {
         return Ok(());
     };
-    upkeep::client_certificates(context, procedure, &desired.cluster_id).await?;
     findings.under_replicated_keys = upkeep::under_replicated_keys(procedure, observed).await;
     let settled = findings.is_settled(&status(cluster, findings, jiff::Timestamp::now()));
     apply::disruption_budget(context, desired, settled).await?;

@@ -20,6 +20,7 @@ pub(super) async fn let_go(context: &Context, cluster: &CloudHsmCluster) -> Resu
             "the HSMs of {cluster_id} and their keys stay: StatefulSet, volumes and Secrets in namespace {hsms} were not touched"
         );
         report::event(context, cluster, EventType::Warning, "MaterialKept", &note).await;
+        context.certificate_ends.forget(&context.metrics.certificate_ends, cluster_id);
     }
     context.writes(Controller::CloudHsmCluster).remove_finalizer(&api, cluster, CLUSTER_FINALIZER).await?;
     Ok(())

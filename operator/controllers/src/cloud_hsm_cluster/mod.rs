@@ -6,6 +6,7 @@
 mod advance;
 mod apply;
 mod build;
+mod certificates;
 mod custody;
 mod deletion;
 mod failure;
@@ -110,7 +111,8 @@ async fn work(seen: &CloudHsmCluster, clusters: &Clusters) -> Result<Action, Clu
     findings.failure = outcome.as_ref().err().map(|error| (error.reason(), chain(error)));
     let status = status::status(&cluster, &findings, Timestamp::now());
     write_status(context, &api, &cluster, &status).await?;
-    Ok(pause(clusters, &cluster, outcome?, findings.is_settled(&status)))
+    let due = findings.look_again.unwrap_or(Duration::MAX);
+    Ok(pause(clusters, &cluster, outcome?, findings.is_settled(&status), due))
 }
 
 /// Gives a new cluster its id, unless HSMs with keys stand behind its name: a namespace that was lost and declared anew must not get other
@@ -170,15 +172,15 @@ fn state_reason(state: ClusterState) -> &'static str {
     }
 }
 
-/// When to look again: at once after a step, else with growing pauses while something is missing (`INV-76`); a change of a pod comes
-/// through the watch in any case.
-fn pause(clusters: &Clusters, cluster: &CloudHsmCluster, progressed: bool, settled: bool) -> Action {
+/// When to look again: at once after a step, else with growing pauses while something is missing (`INV-76`), and in time for certificates; a
+/// change of a pod comes through the watch in any case.
+fn pause(clusters: &Clusters, cluster: &CloudHsmCluster, progressed: bool, settled: bool, due: Duration) -> Action {
     let key = (Controller::CloudHsmCluster, cluster.uid().unwrap_or_default());
     if progressed || settled {
         clusters.waits.succeeded(&key);
-        return Action::requeue(if progressed { NEXT_STEP } else { SETTLED });
+        return Action::requeue(if progressed { NEXT_STEP } else { SETTLED.min(due) });
     }
-    Action::requeue(clusters.waits.failed(key))
+    Action::requeue(clusters.waits.failed(key).min(due))
 }
 
 fn count_hsms(clusters: &Clusters) {

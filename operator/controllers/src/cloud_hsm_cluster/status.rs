@@ -4,6 +4,8 @@ mod conditions;
 mod hsms;
 mod progress;
 
+use std::time::Duration;
+
 use hsm_client::provisioning::ClusterCsr;
 use hsm_initialization::{Observed, Phase, Step, phase};
 use jiff::Timestamp;
@@ -13,6 +15,7 @@ use operator_domain::cluster as domain;
 use operator_domain::cluster::ClusterProgress;
 
 use super::build::network_policy::security_group;
+use crate::certificate::expiry::Found;
 use crate::conditions::merge;
 
 /// Longest `stateMessage` (spec 1.1).
@@ -35,11 +38,20 @@ pub(super) struct Findings {
     pub(super) trust_anchor: Option<String>,
     /// Highest count that an HSM reported.
     pub(super) under_replicated_keys: Option<i64>,
+    /// Certificates that were looked at.
+    pub(super) certificates: Vec<Found>,
+    /// When one of them needs attention, if that is sooner than anything else.
+    pub(super) look_again: Option<Duration>,
     /// Why the reconcile failed: reason and message.
     pub(super) failure: Option<(&'static str, String)>,
 }
 
 impl Findings {
+    /// Asks for the next look within this time.
+    pub(super) fn look_again_within(&mut self, time: Duration) {
+        self.look_again = Some(self.look_again.map_or(time, |present| present.min(time)));
+    }
+
     /// Every listed zone has an active HSM and every key is on all of them: one HSM may go (`INV-05`).
     pub(super) fn is_settled(&self, status: &CloudHsmClusterStatus) -> bool {
         let active = status.hsms.iter().filter(|hsm| hsm.state == HsmState::Active).count();

@@ -1,40 +1,15 @@
-//! Upkeep of a cluster beside its initialisation: client certificates, replication, outdated pods.
-
-use std::time::SystemTime;
+//! Upkeep of a cluster beside its initialisation: replication, outdated pods.
 
 use futures::future::join_all;
 use hsm_client::command::HsmState;
-use hsm_client::pki::ClientRole;
 use hsm_client::provisioning::ClusterCsr;
-use hsm_initialization::{Observed, ObservedHsm, SecretName};
-use operator_api::labels;
+use hsm_initialization::{Observed, ObservedHsm};
 
 use super::failure::ClusterError;
 use super::initialize::ClusterProcedure;
 use super::{observe, rollout};
-use crate::certificate::client;
 use crate::context::Context;
-use crate::report::{Controller, chain};
-
-/// The gateway's client certificate, and the renewal of it and of the controllers' own.
-pub(super) async fn client_certificates(
-    context: &Context,
-    procedure: &ClusterProcedure<'_>,
-    cluster_id: &str,
-) -> Result<(), ClusterError> {
-    let secrets = context.secrets(Controller::CloudHsmCluster);
-    let authority = procedure.customer_authority().await?;
-    let labels = [(labels::CLUSTER_ID, cluster_id), (labels::MANAGED_BY, labels::OPERATOR)];
-    let namespaces = context.namespaces();
-    let wanted = [
-        (&namespaces.gateway, client::gateway_name(cluster_id), ClientRole::Gateway),
-        (&namespaces.vault, SecretName::ControllersClient.of(cluster_id), ClientRole::Controllers),
-    ];
-    for (namespace, name, role) in wanted {
-        client::ensure(&secrets, namespace, &name, &labels, &authority, role, SystemTime::now()).await?;
-    }
-    Ok(())
-}
+use crate::report::chain;
 
 /// The highest number of under-replicated keys that an HSM knows of; `None` while none answers.
 pub(super) async fn under_replicated_keys(procedure: &ClusterProcedure<'_>, observed: &Observed) -> Option<i64> {

@@ -80,7 +80,13 @@ impl Connections {
         sessions.into_iter().map(|(hsm_id, kept)| (hsm_id, kept.logged_in)).collect()
     }
 
-    /// Stores whose sessions end, from now on. There is one listener: the second call gets `None`.
+    /// Has a store looked at: what its HSMs are to admit has changed.
+    pub fn attend(&self, store: ObjectRef<CustomKeyStore>) {
+        // Nobody listens any more when the process shuts down.
+        let _ = self.ended.send(store);
+    }
+
+    /// Stores to be looked at because a session has ended, or for [`Self::attend`], from now on. There is one listener: the second call gets `None`.
     pub fn endings(&self) -> Option<mpsc::UnboundedReceiver<ObjectRef<CustomKeyStore>>> {
         self.endings.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -7,7 +7,7 @@ use hsm_client::{ClientIdentity, ConnectError, Session, TrustAnchor, pki::Privat
 use zeroize::Zeroizing;
 
 use super::{error::StoreError, members::Member};
-use crate::{context::Context, report::Controller};
+use crate::{certificate::gateway_client, context::Context, report::Controller};
 
 /// What a session is opened with.
 #[derive(Clone)]
@@ -57,16 +57,14 @@ async fn dial(context: &Context, access: &Access, member: Member) -> Dialled {
     Dialled { member, outcome }
 }
 
-/// The public keys that the gateway of this cluster authenticates with (D12).
+/// The public keys that the gateway of this cluster authenticates with, will, and may still do (D12).
 ///
 /// # Errors
 /// [`StoreError::Custody`] while its certificate has not been issued.
 pub(super) async fn delegates(context: &Context, cluster_id: &str) -> Result<Vec<[u8; 32]>, StoreError> {
-    let name = format!("{cluster_id}-client");
+    let name = gateway_client::name(cluster_id);
     let wrong = |problem: &str| StoreError::Custody { name: name.clone(), problem: problem.to_owned() };
     let secrets = context.secrets(Controller::CustomKeyStore);
     let stored = secrets.read(&context.namespaces().gateway, &name).await?.ok_or_else(|| wrong("it is missing"))?;
-    let certificate = stored.data.text("tls.crt").ok_or_else(|| wrong("entry tls.crt is missing"))?;
-    let print = hsm_client::pki::public_key_fingerprint(certificate).map_err(|error| wrong(&error.to_string()))?;
-    Ok(vec![print])
+    gateway_client::delegates(&name, &stored.data).map_err(|error| wrong(&error.to_string()))
 }

@@ -103,16 +103,22 @@ impl Connections {
         self.settle(&mut known);
     }
 
-    /// Takes a client identity. A new one replaces the connections made with the old one.
-    pub(super) fn put_identity(&self, cluster_id: &str, identity: ClusterIdentity) {
+    /// Takes a client identity. Connections made with the one before go over to it without a gap: the HSMs admit both for a time (D12).
+    /// Another trust anchor is another cluster, whose connections begin anew.
+    pub(super) fn put_identity(&self, cluster_id: &str, identity: &ClusterIdentity) {
         let mut known = self.lock();
-        let same = known.identities.get(cluster_id).is_some_and(|present| {
-            present.identity.public_key_fingerprint() == identity.identity.public_key_fingerprint()
-                && present.anchor == identity.anchor
-        });
-        known.identities.insert(cluster_id.to_owned(), identity);
-        if !same {
+        let present = known.identities.insert(cluster_id.to_owned(), identity.clone());
+        let same_anchor = present.as_ref().is_some_and(|present| present.anchor == identity.anchor);
+        let certificate = |of: &ClusterIdentity| of.identity.certificate_fingerprint();
+        if !same_anchor {
             self.drop_cluster(&mut known, cluster_id);
+        } else if present.as_ref().map(certificate) != Some(certificate(identity)) {
+            let ids = stores_of(&known, cluster_id);
+            let live = self.live.load();
+            live.iter()
+                .filter(|(id, _)| ids.contains(*id))
+                .for_each(|(_, (_, connection))| connection.renew_identity(&identity.identity));
+            tracing::info!(cluster_id, stores = ids.len(), "going over to a renewed client certificate");
         }
         self.settle(&mut known);
     }
@@ -216,16 +222,7 @@ impl Connections {
 
     /// Takes all connections to a cluster out of reach.
     fn drop_cluster(&self, known: &mut Known, cluster_id: &str) {
-        let of_cluster = |store: &StoreEntry, object: &ObjectName| {
-            let cluster = known.clusters.get(&(object.0.clone(), store.cluster_name.to_string()));
-            cluster.is_some_and(|cluster| cluster.cluster_id == cluster_id)
-        };
-        let ids: HashSet<Arc<str>> = known
-            .stores
-            .iter()
-            .filter(|(object, store)| of_cluster(store, object))
-            .map(|(_, store)| Arc::clone(&store.custom_key_store_id))
-            .collect();
+        let ids = stores_of(known, cluster_id);
         let (gone, kept): (Live, Live) = self
             .live
             .load()
@@ -235,6 +232,15 @@ impl Connections {
         self.live.store(Arc::new(kept));
         known.stopping.extend(gone.into_iter().map(|(id, (_, connection))| (id.to_string(), connection)));
     }
+}
+
+/// The ids of the stores on a cluster.
+fn stores_of(known: &Known, cluster_id: &str) -> HashSet<Arc<str>> {
+    let of_cluster = |(object, store): &(&ObjectName, &StoreEntry)| {
+        let cluster = known.clusters.get(&(object.0.clone(), store.cluster_name.to_string()));
+        cluster.is_some_and(|cluster| cluster.cluster_id == cluster_id)
+    };
+    known.stores.iter().filter(of_cluster).map(|(_, store)| Arc::clone(&store.custom_key_store_id)).collect()
 }
 
 /// Two stores of one id cannot both be right, and which one is cannot be told here: neither is connected.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use hsm_client::pool::{Pool, PoolError};
-use hsm_client::{HsmEndpoint, KeyId, ReturnCode};
+use hsm_client::{ClientIdentity, HsmEndpoint, KeyId, ReturnCode};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -33,6 +33,14 @@ impl Connection {
         for (runtime, store) in &self.cores {
             let _entered = runtime.enter();
             store.pool.update_endpoints(endpoints.to_vec());
+        }
+    }
+
+    /// Goes over to a renewed client certificate, on every core.
+    pub(super) fn renew_identity(&self, identity: &Arc<ClientIdentity>) {
+        for (runtime, store) in &self.cores {
+            let _entered = runtime.enter();
+            store.pool.renew_identity(Arc::clone(identity));
         }
     }
 

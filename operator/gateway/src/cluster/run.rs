@@ -84,7 +84,7 @@ pub async fn run(
         control: Arc::new(Kubernetes::new(client.clone())),
         authorizer: Arc::new(Reviews(client.clone())),
         audit: Arc::clone(&audit) as _,
-        metrics,
+        metrics: metrics.clone(),
         place: config.place.clone(),
     }));
 
@@ -96,7 +96,7 @@ pub async fn run(
 
     // The watches and the lease outlive the accepting of connections: requests that drain still use what they know.
     let (tasks, background) = (TaskTracker::new(), CancellationToken::new());
-    let watches = Watches { tasks: &tasks, readiness: &readiness, shutdown: &background };
+    let watches = Watches { tasks: &tasks, readiness: &readiness, metrics: &metrics, shutdown: &background };
     watches.start(&config, &client, &index, &connections, &certificate);
     let leases = Api::namespaced(client, &config.namespace);
     tasks.spawn(lease::keep(leases, config.replica, connections, Arc::clone(&readiness), background.clone()));
@@ -119,6 +119,7 @@ pub async fn run(
 struct Watches<'a> {
     tasks: &'a TaskTracker,
     readiness: &'a Arc<Readiness>,
+    metrics: &'a Metrics,
     shutdown: &'a CancellationToken,
 }
 
@@ -144,6 +145,7 @@ impl Watches<'_> {
             connections: connections(),
             certificate: Arc::clone(certificate),
             readiness: Arc::clone(self.readiness),
+            metrics: self.metrics.clone(),
         };
         self.follow(secrets, Api::<Secret>::namespaced(client.clone(), &config.namespace));
     }

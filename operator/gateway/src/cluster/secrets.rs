@@ -16,6 +16,7 @@ use super::client_identities;
 use super::connections::Connections;
 use super::feed::{Feed, ObjectName};
 use super::readiness::Readiness;
+use crate::metrics::Metrics;
 use crate::server::ServingCertificate;
 
 /// Name of the Secret with the serving certificate.
@@ -29,6 +30,7 @@ pub(super) struct Secrets {
     pub(super) connections: Arc<Connections>,
     pub(super) certificate: Arc<ServingCertificate>,
     pub(super) readiness: Arc<Readiness>,
+    pub(super) metrics: Metrics,
 }
 
 impl Feed for Secrets {
@@ -44,7 +46,7 @@ impl Feed for Secrets {
             self.install(&data);
         } else if let Some(cluster_id) = name.strip_suffix(client_identities::SUFFIX) {
             match client_identities::read(&data) {
-                Ok(identity) => self.connections.put_identity(cluster_id, identity),
+                Ok(identity) => self.connections.put_identity(cluster_id, &identity),
                 Err(error) => tracing::error!(%error, secret = name, "a client identity cannot be used"),
             }
         }
@@ -74,7 +76,10 @@ impl Secrets {
             return;
         };
         match self.certificate.install(certificate, key) {
-            Ok(()) => self.readiness.done(CERTIFICATE),
+            Ok(()) => {
+                self.metrics.serving_certificate_end.set(self.certificate.end().unwrap_or_default());
+                self.readiness.done(CERTIFICATE);
+            }
             Err(error) => tracing::error!(%error, "a serving certificate cannot be used"),
         }
     }

@@ -81,6 +81,13 @@ impl ServingCertificate {
         Ok(())
     }
 
+    /// When the certificate in use ends, in seconds since 1970; `None` while there is none.
+    pub fn end(&self) -> Option<i64> {
+        let certified = self.current.0.load_full()?;
+        let (_, certificate) = x509_parser::parse_x509_certificate(certified.cert.first()?).ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    }
+
     /// Whether there is a certificate to serve.
     pub fn is_installed(&self) -> bool {
         self.current.0.load().is_some()

@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 use super::handshake::Handshake;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::Gateway;
+use crate::refusals::Refused;
 use crate::router::WholeRequest;
 
 /// Time for a TLS handshake.
@@ -73,9 +74,12 @@ impl Connection {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let Ok(Ok(stream)) = timeout(HANDSHAKE, handshake.shake(stream)).await else {
-            tracing::debug!(peer = %self.peer, "no TLS handshake");
-            return;
+        let shaken = timeout(HANDSHAKE, handshake.shake(stream)).await.unwrap_or_else(|slow| Err(slow.into()));
+        let stream = match shaken {
+            Ok(stream) => stream,
+            Err(error) => {
+                return self.gateway.refusals.note(Refused::Handshake, Some(&self.peer), format_args!("{error}"));
+            }
         };
         self.gateway.metrics.connections.inc();
         let (gateway, peer) = (Arc::clone(&self.gateway), self.peer.ip());

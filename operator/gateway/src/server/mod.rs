@@ -29,6 +29,7 @@ pub use cores::Cores;
 pub use handshake::Handshake;
 
 use crate::gateway::Gateway;
+use crate::refusals::Refused;
 use connection::{Connection, protocol};
 
 /// Open connections at most; more are closed at once.
@@ -76,7 +77,8 @@ pub async fn serve<H: Handshake>(
         };
         let Some(lane) = lanes.iter().min_by_key(|lane| lane.open_connections()) else { break };
         let Ok(seat) = Arc::clone(&seats).try_acquire_owned() else {
-            lane.place.gateway.metrics.refused_connections.inc();
+            let refusals = &lane.place.gateway.refusals;
+            refusals.note(Refused::Connection, Some(&peer.ip()), format_args!("too many are open"));
             continue;
         };
         // Taken off this runtime: the core that serves the connection must be the one that is told of its bytes.

@@ -19,7 +19,11 @@ impl<C: Custody, F: Fencing> Procedure<'_, C, F> {
         self.keep(SecretName::OperatorAuthority, entries).await.map(drop)
     }
 
-    pub(super) async fn operator_authority(&self) -> Result<CertificateAuthority, InitializationError> {
+    /// The operator CA: signs membership and issues pod certificates.
+    ///
+    /// # Errors
+    /// A lost or damaged Secret.
+    pub async fn operator_authority(&self) -> Result<CertificateAuthority, InitializationError> {
         let secret = SecretName::OperatorAuthority;
         let entries = self.secret(secret).await?;
         let key = entries.key(secret, entry::AUTHORITY_KEY)?;

@@ -1,13 +1,42 @@
-//! The conditions of a cluster: `Accepted`, `Ready`, `HsmsReady`, `Stalled`.
+//! The conditions of a cluster: `Accepted`, `Ready`, `HsmsReady`, `CertificatesCurrent`, `Stalled`.
 
 use hsm_initialization::Step;
+use jiff::Timestamp;
 use operator_api::cloud_hsm_cluster::ClusterState;
 
 use super::{Findings, progress};
+use crate::certificate::expiry::Found;
 use crate::conditions::Finding;
 
 pub(super) fn conditions(findings: &Findings, state: ClusterState, active: usize) -> Vec<Finding> {
-    vec![accepted(findings), ready(findings, state, active), hsms_ready(findings, active), stalled(findings)]
+    let always = [accepted(findings), ready(findings, state, active), hsms_ready(findings, active), stalled(findings)];
+    always.into_iter().chain(certificates_current(findings)).collect()
+}
+
+/// Whether every certificate was renewed in time. Absent before there are any; Unknown when they could not be read.
+fn certificates_current(findings: &Findings) -> Option<Finding> {
+    let kind = "CertificatesCurrent";
+    let failure = findings.failure.as_ref().map(|(_, message)| message.as_str());
+    let late: Vec<_> = findings.certificates.iter().filter(|certificate| certificate.late).collect();
+    if late.is_empty() {
+        let first = findings.certificates.iter().min_by_key(|certificate| certificate.end);
+        return match (first, failure) {
+            (Some(first), _) => Some(Finding::new(kind, true, "Current", ends(first))),
+            (None, Some(failure)) => {
+                let message = failure.to_owned();
+                Some(Finding { kind, holds: None, reason: "NotObserved", message })
+            }
+            (None, None) => None,
+        };
+    }
+    let which = late.into_iter().map(ends).collect::<Vec<_>>().join(", ");
+    let why = failure.map(|failure| format!("; the last attempt: {failure}")).unwrap_or_default();
+    Some(Finding::new(kind, false, "CertificateExpiresSoon", format!("renewal is overdue: {which}{why}")))
+}
+
+fn ends(certificate: &Found) -> String {
+    let end = Timestamp::from_second(certificate.end.as_unix_seconds()).unwrap_or(Timestamp::MAX);
+    format!("{} ({}) ends at {end}", certificate.name, certificate.usage.name())
 }
 
 fn accepted(findings: &Findings) -> Finding {

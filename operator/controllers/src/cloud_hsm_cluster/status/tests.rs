@@ -27,6 +27,7 @@ fn volume(ordinal: u8, state: VolumeState) -> VolumeIdentity {
         cluster_certificate: (state == VolumeState::Active).then(|| "PEM".into()),
         roster_version: 0,
         roster_digest: Vec::new(),
+        pod_certificate_fingerprint: Vec::new(),
     }
 }
 
@@ -179,5 +180,32 @@ fn an_hsm_may_go_only_when_all_are_active_and_every_key_is_on_all_of_them() {
         let findings = Findings { under_replicated_keys: keys, ..findings(&cluster, states, Step::Done) };
         let status = status(&cluster, &findings, now(1));
         assert_eq!(findings.is_settled(&status), want, "{states:?} {keys:?}");
+    }
+}
+
+/// A renewal that fails is seen before the certificate ends, with what ends when and why.
+#[test]
+fn a_certificate_whose_renewal_is_overdue_shows_in_a_condition() {
+    use crate::certificate::expiry::CertificateUse;
+    let of = |late: &[bool], failure: Option<(&'static str, String)>| {
+        let certificate = |late: &bool| Found {
+            usage: CertificateUse::GatewayClient,
+            name: "cluster-x-client".into(),
+            end: operator_domain::Timestamp::from_unix_seconds(1_800_000_000),
+            late: *late,
+        };
+        let findings =
+            Findings { certificates: late.iter().map(certificate).collect(), failure, ..Findings::default() };
+        let status = status(&cluster(&ZONES), &findings, now(1));
+        let found = status.conditions.into_iter().find(|condition| condition.type_ == "CertificatesCurrent");
+        found.map(|condition| (condition.status, condition.reason, condition.message))
+    };
+    assert_eq!(of(&[], None), None, "there are none before initialisation");
+    assert_eq!(of(&[false], None).unwrap().0, "True");
+    assert_eq!(of(&[], Some(("ApiUnavailable", "no answer".into()))).unwrap().0, "Unknown");
+    let (status, reason, message) = of(&[false, true], Some(("ApiForbidden", "may not write".into()))).unwrap();
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "CertificateExpiresSoon"));
+    for part in ["cluster-x-client", "gateway_client", "2027-01-15", "may not write"] {
+        assert!(message.contains(part), "{message}");
     }
 }

@@ -32,15 +32,20 @@ fn store(state: ConnectionState, generation: i64) -> StoreEntry {
     }
 }
 
-fn identity() -> ClusterIdentity {
-    let now = SystemTime::now();
-    let made = CertificateAuthority::generate_customer("test", now).unwrap();
+fn customer_ca() -> (CertificateAuthority, TrustAnchor) {
+    let made = CertificateAuthority::generate_customer("test", SystemTime::now()).unwrap();
     let authority = CertificateAuthority::load(&made.certificate, &made.key).unwrap();
-    let client = authority.issue_client(ClientRole::Gateway, "gateway", now).unwrap();
-    ClusterIdentity {
-        identity: Arc::new(ClientIdentity::from_pem(&client.certificate, &client.key).unwrap()),
-        anchor: TrustAnchor::parse(&made.certificate).unwrap(),
-    }
+    (authority, TrustAnchor::parse(&made.certificate).unwrap())
+}
+
+fn issued_by((authority, anchor): &(CertificateAuthority, TrustAnchor)) -> ClusterIdentity {
+    let client = authority.issue_client(ClientRole::Gateway, "gateway", SystemTime::now()).unwrap();
+    let identity = Arc::new(ClientIdentity::from_pem(&client.certificate, &client.key).unwrap());
+    ClusterIdentity { identity, anchor: anchor.clone() }
+}
+
+fn identity() -> ClusterIdentity {
+    issued_by(&customer_ca())
 }
 
 fn cluster() -> CloudHsmCluster {
@@ -59,7 +64,7 @@ fn cluster() -> CloudHsmCluster {
 fn connections() -> Connections {
     let connections = Connections::new(String::new(), &[Handle::current(), Handle::current()]);
     connections.put_cluster(("team-a".to_owned(), "payments".to_owned()), &cluster());
-    connections.put_identity(CLUSTER, identity());
+    connections.put_identity(CLUSTER, &identity());
     connections
 }
 
@@ -90,7 +95,7 @@ async fn a_store_is_in_reach_only_while_connected_under_its_generation_and_in_it
 async fn everything_that_a_connection_needs_must_be_there_and_may_come_in_any_order() {
     let connections = Connections::new(String::new(), &[Handle::current(), Handle::current()]);
     connections.put_store(object(), store(ConnectionState::Connected, 4));
-    connections.put_identity(CLUSTER, identity());
+    connections.put_identity(CLUSTER, &identity());
     assert!(!is_live(&connections, 4));
     connections.put_cluster(("team-a".to_owned(), "payments".to_owned()), &cluster());
     assert!(is_live(&connections, 4));
@@ -136,14 +141,19 @@ async fn two_stores_that_claim_one_id_are_both_out_of_reach() {
     assert!(is_live(&connections, 4));
 }
 
+/// D12: a renewed certificate is taken over by the connection there is; its requests go on.
 #[tokio::test]
-async fn a_new_client_identity_replaces_the_connections_made_with_the_old_one() {
-    let connections = connections();
+async fn a_renewed_client_certificate_keeps_the_connections_and_another_trust_anchor_replaces_them() {
+    let (connections, ca) = (connections(), customer_ca());
+    connections.put_identity(CLUSTER, &issued_by(&ca));
     connections.put_store(object(), store(ConnectionState::Connected, 4));
     let before = connections.on_core(0, "team-a", STORE, 4).unwrap();
-    connections.put_identity(CLUSTER, identity());
-    let after = connections.on_core(0, "team-a", STORE, 4).unwrap();
-    assert!(!Arc::ptr_eq(&before, &after));
+    connections.put_identity(CLUSTER, &issued_by(&ca));
+    let renewed = connections.on_core(0, "team-a", STORE, 4).unwrap();
+    assert!(Arc::ptr_eq(&before, &renewed));
+    connections.put_identity(CLUSTER, &identity());
+    let replaced = connections.on_core(0, "team-a", STORE, 4).unwrap();
+    assert!(!Arc::ptr_eq(&before, &replaced));
 }
 
 #[test]

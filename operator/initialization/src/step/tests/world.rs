@@ -77,6 +77,7 @@ impl World {
             cluster_certificate: None,
             roster_version: 0,
             roster_digest: vec![],
+            pod_certificate_fingerprint: vec![],
         };
         let hsm = &mut self.observed.hsms[index];
         (hsm.volume, hsm.users) = (Some(volume), None);

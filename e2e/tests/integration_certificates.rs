@@ -1,0 +1,161 @@
+//! Certificates that end after half a minute, under load (D7, D12): every one is renewed several times, by nobody, and no request notices.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use e2e::installation::{GATEWAY_NAMESPACE, Installation, VAULT_NAMESPACE, entry};
+use e2e::quickstart::{self, ACCESS_KEY, ALIAS, NAME};
+use e2e::scenario::Tenant;
+use e2e::sdk::Sdk;
+use e2e::tls::presented;
+use e2e::wait::{Look, until};
+use hsm_client::pki;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use serde_json::{Value, json};
+
+const SHORT: [(&str, &str); 6] = [
+    ("KEYSTORE_SERVING_CERTIFICATE_LIFETIME", "30s"),
+    ("KEYSTORE_SERVING_CERTIFICATE_RENEW_BEFORE", "20s"),
+    ("KEYSTORE_CLIENT_CERTIFICATE_LIFETIME", "30s"),
+    ("KEYSTORE_CLIENT_CERTIFICATE_RENEW_BEFORE", "20s"),
+    ("KEYSTORE_POD_CERTIFICATE_LIFETIME", "30s"),
+    ("KEYSTORE_POD_CERTIFICATE_RENEW_BEFORE", "20s"),
+];
+/// How long the load lasts: past the end of every certificate it began with, and so long that four renewals fall due.
+const LOAD: u32 = 60;
+/// Renewals of each leg that must be seen.
+const RENEWALS: usize = 3;
+
+async fn bench() -> Result<(Installation, Tenant)> {
+    let mut installation = Installation::without_controllers().await?;
+    installation.start_controllers(1, &SHORT).await?;
+    let tenant = quickstart::ready(&installation).await?;
+    Ok((installation, tenant))
+}
+
+/// What each leg shows: from the wire where a server presents it, from the Secret where a client uses it.
+struct Legs {
+    secrets: BTreeMap<&'static str, (Api<Secret>, String)>,
+    ports: BTreeMap<&'static str, String>,
+    seen: BTreeMap<&'static str, BTreeSet<String>>,
+}
+
+impl Legs {
+    async fn of(installation: &Installation, tenant: &Tenant) -> Result<Self> {
+        let cluster = tenant.clusters().get(NAME).await?;
+        let id = cluster.spec.cluster_id.context("no cluster id")?;
+        let hsm = cluster.status.context("no status")?.hsms.remove(0);
+        let admin = installation.admin().await?;
+        let secret =
+            |namespace: &str, suffix: &str| (Api::namespaced(admin.clone(), namespace), format!("{id}-{suffix}"));
+        Ok(Self {
+            secrets: BTreeMap::from([
+                ("gateway to HSM", secret(GATEWAY_NAMESPACE, "client")),
+                ("controllers to HSM", secret(VAULT_NAMESPACE, "controllers-client")),
+            ]),
+            ports: BTreeMap::from([
+                ("client to gateway", format!("{}:8443", installation.pods.address(5))),
+                ("provisioning", format!("{}:2224", hsm.eni_ip.context("no address")?)),
+            ]),
+            seen: BTreeMap::new(),
+        })
+    }
+
+    async fn look(&mut self) -> Result<()> {
+        for (leg, (api, name)) in &self.secrets {
+            let certificate = entry(&api.get(name).await?, "tls.crt")?;
+            self.seen.entry(leg).or_default().insert(hex::encode(pki::certificate_fingerprint(&certificate)?));
+        }
+        for (leg, address) in self.ports.clone() {
+            let fingerprint = tokio::task::spawn_blocking(move || presented(&address)).await??;
+            self.seen.entry(leg).or_default().insert(fingerprint);
+        }
+        Ok(())
+    }
+
+    fn renewals(&self) -> BTreeMap<&'static str, usize> {
+        self.seen.iter().map(|(leg, certificates)| (*leg, certificates.len() - 1)).collect()
+    }
+}
+
+/// Capability 3: the gateway's HTTPS, both clients of the HSMs, and the HSMs' provisioning listener; D12 for the gateway's keys.
+#[tokio::test]
+async fn every_certificate_is_renewed_again_and_again_under_load_and_no_request_fails() -> Result<()> {
+    let (mut installation, tenant) = bench().await?;
+    let mut sdk = quickstart::application(&mut installation).await?;
+    let secrets: Api<Secret> = Api::namespaced(installation.admin().await?, GATEWAY_NAMESPACE);
+    let bundle = entry(&secrets.get("gateway-serving").await?, "ca.crt")?;
+    let mut legs = Legs::of(&installation, &tenant).await?;
+    let load = std::thread::spawn(move || sdk.strict_traffic(ALIAS, LOAD).map(|traffic| (sdk, traffic)));
+    let begun = Instant::now();
+    while !load.is_finished() {
+        legs.look().await?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let (mut sdk, traffic) = load.join().map_err(|_| anyhow::anyhow!("the load ended early"))??;
+    let renewals = legs.renewals();
+    println!("{renewals:?} renewals and {} calls in {:?}", traffic.calls, begun.elapsed());
+    assert_eq!((traffic.wrong, traffic.failed), (0, 0), "{traffic:?} {}", installation.last_words());
+    assert!(traffic.calls > 200, "{traffic:?}");
+    assert!(renewals.len() == 4 && renewals.values().all(|count| *count >= RENEWALS), "{renewals:?}");
+    assert_eq!(entry(&secrets.get("gateway-serving").await?, "ca.crt")?, bundle, "what clients trust does not change");
+    let cluster = serde_json::to_value(tenant.clusters().get(NAME).await?.status)?;
+    assert_eq!(condition(&cluster)["status"], "True", "{cluster}");
+    refusals_are_logged(&mut installation, &mut sdk).await
+}
+
+/// The looks at the ports without a certificate were refused, and so is a request without a signature: both say why, and no secret.
+async fn refusals_are_logged(installation: &mut Installation, sdk: &mut Sdk) -> Result<()> {
+    sdk.raw(&json!({ "target": "TrentService.ListKeys", "unsigned": true }))?;
+    let secret = installation.caller(NAME, ACCESS_KEY).await?.secret_access_key;
+    let gateway = std::fs::read_to_string(installation.gateway()?.log())?;
+    assert!(gateway.contains(r#""refused":"signature""#), "{gateway}");
+    assert!(gateway.contains("Missing Authentication Token") && !gateway.contains(&secret));
+    let hsms = installation.pods.names().into_iter().map(|pod| installation.pods.log(&pod)).collect::<String>();
+    assert!(hsms.contains(r#""refused":"handshake""#) && hsms.contains("provisioning and peer port"), "{hsms}");
+    assert!(installation.metrics(5)?.contains(r#"kms_gateway_refusals_total{refused="signature"}"#));
+    Ok(())
+}
+
+fn condition(status: &Value) -> Value {
+    let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.into_iter().find(|condition| condition["type"] == "CertificatesCurrent").unwrap_or_default()
+}
+
+async fn condition_becomes(tenant: &Tenant, wanted: &str) -> Result<Value> {
+    let clusters = tenant.clusters();
+    until(&format!("CertificatesCurrent to be {wanted}"), Duration::from_secs(60), || async {
+        let found = condition(&serde_json::to_value(clusters.get(NAME).await?.status)?);
+        Ok(if found["status"] == wanted { Look::Done(found) } else { Look::NotYet(found.to_string()) })
+    })
+    .await
+}
+
+/// What cannot be renewed is said before it ends: condition, metric; and once it can, all is well by itself.
+#[tokio::test]
+async fn a_renewal_that_fails_shows_in_condition_and_metric_until_it_succeeds() -> Result<()> {
+    let (installation, tenant) = bench().await?;
+    condition_becomes(&tenant, "True").await?;
+    let role = ["role/keystore-operator", "--namespace", GATEWAY_NAMESPACE];
+    let rights = |verbs: &str| {
+        let patch = format!(r#"[{{"op":"replace","path":"/rules/0/verbs","value":[{verbs}]}}]"#);
+        installation.kubectl(&[&["patch"], &role[..], &["--type=json", "--patch", &patch]].concat())
+    };
+    rights(r#""get","create","delete""#)?;
+    let soon = condition_becomes(&tenant, "False").await?;
+    assert_eq!(soon["reason"], "CertificateExpiresSoon");
+    let message = soon["message"].as_str().unwrap_or_default();
+    assert!(message.contains("-client (gateway_client) ends at"), "{message}");
+    assert!(message.contains("failed to"), "{message}");
+    let metrics = installation.metrics(1)?;
+    let end = metrics.lines().find_map(|line| {
+        line.strip_prefix(r#"keystore_certificate_end_timestamp_seconds{use="gateway_client"} "#)?.parse::<i64>().ok()
+    });
+    let left = end.with_context(|| metrics.clone())? - jiff::Timestamp::now().as_second();
+    assert!(left < 12, "the metric says that {left} s are left");
+    rights(r#""get","create","update","delete""#)?;
+    condition_becomes(&tenant, "True").await?;
+    Ok(())
+}

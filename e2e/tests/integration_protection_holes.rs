@@ -1,0 +1,220 @@
+//! The ways around a plain delete (architecture, "Protection"; D2, D17, D19): each is closed, and the permitted path beside it still works.
+//! `docs/protection.md` lists them as hole, policy and test.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use e2e::binaries::checkout;
+use e2e::installation::{HSM_NAMESPACE, VAULT_NAMESPACE, render_chart};
+use e2e::protection::{CONTROLLERS, GATEWAY, Protected, TENANT};
+use e2e::wait::{Look, until};
+
+const GARBAGE_COLLECTOR: &str = "--as=system:serviceaccount:kube-system:generic-garbage-collector";
+const NAMESPACE_CONTROLLER: &str = "--as=system:serviceaccount:kube-system:namespace-controller";
+const CLAIM: &str = "pvc/data-cluster-abcdefgh234567ab-0";
+
+/// Gives the controllers of kube-controller-manager what they have in a cluster; here nothing else is running.
+fn let_kubernetes_delete(bench: &Protected) -> Result<()> {
+    for account in ["generic-garbage-collector", "namespace-controller"] {
+        let account = format!("--serviceaccount=kube-system:{account}");
+        let name = account.rsplit(':').next().unwrap_or_default();
+        bench.run(&["create", "clusterrolebinding", name, "--clusterrole=cluster-admin", &account], None)?;
+    }
+    Ok(())
+}
+
+/// Retries while the API server learns of a new right; a refusal of authorisation is not one of a policy.
+async fn allowed(bench: &Protected, arguments: &[&str]) -> Result<()> {
+    until("a new right to count", Duration::from_secs(10), || async {
+        Ok(bench.run(arguments, None).map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
+    })
+    .await
+}
+
+/// One DELETE of a collection never names an object, and the namespace controller uses nothing else.
+#[tokio::test]
+async fn a_collection_cannot_be_deleted_around_its_protected_members() -> Result<()> {
+    let bench = Protected::start().await?;
+    let_kubernetes_delete(&bench)?;
+    allowed(&bench, &["get", "pods", "-n", "team-a", NAMESPACE_CONTROLLER]).await?;
+    let collection = |path: &'static str, who: &'static str| vec!["delete", "--raw", path, who];
+    for (path, who) in [
+        ("/apis/keystores.dev/v1alpha1/namespaces/team-a/kmskeys?fieldSelector=metadata.name%3Dwith-material", TENANT),
+        ("/apis/keystores.dev/v1alpha1/namespaces/team-a/customkeystores", NAMESPACE_CONTROLLER),
+        ("/api/v1/namespaces/keystore-hsm/persistentvolumeclaims", NAMESPACE_CONTROLLER),
+        ("/api/v1/namespaces/keystore-vault/secrets", NAMESPACE_CONTROLLER),
+    ] {
+        let refused = bench.run(&collection(path, who), None);
+        assert!(refused.is_err_and(|error| error.to_string().contains("denied request")), "{path} was deleted");
+    }
+    bench.run(&["get", "kmskey/with-material", "customkeystore/store", "-n", "team-a"], None)?;
+    let unprotected =
+        "/apis/keystores.dev/v1alpha1/namespaces/team-a/kmskeys?fieldSelector=metadata.name%3Dwithout-material";
+    bench.run(&collection(unprotected, TENANT), None)?;
+    Ok(())
+}
+
+/// D19: an owner that goes takes nothing with it, because the garbage collector is refused like anybody.
+#[tokio::test]
+async fn an_owner_reference_does_not_let_the_garbage_collector_delete() -> Result<()> {
+    let bench = Protected::start().await?;
+    let_kubernetes_delete(&bench)?;
+    allowed(&bench, &["get", "pods", "-n", "team-a", GARBAGE_COLLECTOR]).await?;
+    for (object, namespace) in [
+        ("kmskey/with-material", "team-a"),
+        (CLAIM, HSM_NAMESPACE),
+        ("statefulset/cluster-abcdefgh234567ab", HSM_NAMESPACE),
+        ("secret/cluster-abcdefgh234567ab-kmsuser", VAULT_NAMESPACE),
+    ] {
+        bench.refused(object, &["delete", object, "-n", namespace, GARBAGE_COLLECTOR], None);
+    }
+    bench.run(&["delete", "kmskey/without-material", "-n", "team-a", GARBAGE_COLLECTOR], None)?;
+    let templates = render_chart()?;
+    assert!(!templates.contains("ownerReferences"), "the chart sets an owner");
+    Ok(())
+}
+
+/// Policies look at fields and at the name of the namespace, so nothing is won by taking labels away.
+#[tokio::test]
+async fn stripping_labels_does_not_unprotect() -> Result<()> {
+    let bench = Protected::start().await?;
+    bench.run(&["label", "namespace/keystore-hsm", "kubernetes.io/metadata.name-", "--overwrite"], None)?;
+    bench.run(&["label", "namespace/keystore-hsm", "app.kubernetes.io/part-of-"], None)?;
+    bench.run(&["label", "crd/kmskeys.keystores.dev", "app.kubernetes.io/part-of-"], None)?;
+    bench.refused("a claim", &["delete", CLAIM, "-n", HSM_NAMESPACE], None);
+    bench.refused("a namespace", &["delete", "namespace/keystore-hsm"], None);
+    bench.refused("a definition", &["delete", "crd/kmskeys.keystores.dev"], None);
+    let elsewhere =
+        "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"mine\",\"namespace\":\"team-a\"}}";
+    bench.run(&["create", "-f", "-"], Some(elsewhere))?;
+    bench.run(&["delete", "secret/mine", "-n", "team-a"], None)?;
+    Ok(())
+}
+
+/// `kubectl replace --force` is a delete and a create; the new object would come without its identity.
+#[tokio::test]
+async fn a_forced_replacement_is_a_deletion() -> Result<()> {
+    let bench = Protected::start().await?;
+    let key = |name: &str| {
+        format!(
+            "apiVersion: keystores.dev/v1alpha1\nkind: KmsKey\nmetadata: {{name: {name}, namespace: team-a}}\n\
+             spec: {{customKeyStoreRef: {{name: store}}}}\n"
+        )
+    };
+    bench.refused("a forced replacement", &["replace", "--force", "-f", "-"], Some(&key("with-material")));
+    bench.run(&["replace", "--force", "-f", "-"], Some(&key("without-material")))?;
+    Ok(())
+}
+
+/// T-25: an overwritten share or password is as lost as a deleted one.
+#[tokio::test]
+async fn the_content_of_a_secret_is_changed_by_the_controllers_only() -> Result<()> {
+    let bench = Protected::start().await?;
+    let secret = ["patch", "secret/cluster-abcdefgh234567ab-kmsuser", "-n", VAULT_NAMESPACE, "--type=merge", "--patch"];
+    let patch = |body: &'static str, who: &[&'static str]| [&secret[..], &[body], who].concat();
+    bench.refused("an overwritten ring", &patch(r#"{"stringData":{"ring":"x"}}"#, &[]), None);
+    bench.refused("a removed ring", &patch(r#"{"data":null}"#, &[]), None);
+    bench.run(&patch(r#"{"metadata":{"labels":{"mine":"yes"}}}"#, &[]), None)?;
+    let replacement = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: cluster-abcdefgh234567ab-kmsuser, namespace: {VAULT_NAMESPACE}}}\n\
+         stringData: {{ring: x}}\n"
+    );
+    bench.refused("a replaced ring", &["replace", "-f", "-"], Some(&replacement));
+    bench.run(&["replace", "--dry-run=server", "-f", "-", CONTROLLERS], Some(&replacement))?;
+    bench.run(&patch(r#"{"metadata":{"annotations":{"keystores.dev/unprotect":"true"}}}"#, &[]), None)?;
+    bench.run(&patch(r#"{"stringData":{"ring":"x"}}"#, &[]), None)?;
+    Ok(())
+}
+
+/// D19: default storage classes delete; the operator sets Retain, and nobody sets it back by mistake.
+#[tokio::test]
+async fn the_volume_of_an_hsm_stays_retained_and_bound() -> Result<()> {
+    let bench = Protected::start().await?;
+    let patch = |volume: &'static str, body: &'static str| vec!["patch", volume, "--type=merge", "--patch", body];
+    let delete = r#"{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}"#;
+    let (ours, theirs) = ("pv/volume-of-an-hsm", "pv/volume-of-somebody-else");
+    bench.refused("reclaim policy Delete", &patch(ours, delete), None);
+    bench.refused("another claim", &patch(ours, r#"{"spec":{"claimRef":{"namespace":"team-a"}}}"#), None);
+    bench.refused("no claim", &patch(ours, r#"{"spec":{"claimRef":null}}"#), None);
+    bench.run(&patch(ours, r#"{"metadata":{"labels":{"mine":"yes"}}}"#), None)?;
+    bench.run(&patch(theirs, delete), None)?;
+    bench.run(&["delete", theirs, "--wait=false"], None)?;
+    Ok(())
+}
+
+/// D2: an object that is made under a generated name is no way around the adoption of foreign material.
+#[tokio::test]
+async fn a_generated_name_does_not_adopt_material() -> Result<()> {
+    let bench = Protected::start().await?;
+    let key = "apiVersion: keystores.dev/v1alpha1\nkind: KmsKey\nmetadata: {generateName: any-, namespace: team-a}\n\
+               spec: {customKeyStoreRef: {name: store}, keyId: 33333333-3333-4333-8333-333333333333}\n";
+    let create = ["create", "-f", "-", "--dry-run=server", TENANT];
+    bench.refused("foreign material", &create, Some(key));
+    let role = ["create", "clusterrole", "adopter", "--verb=adopt", "--resource=kmskeys.keystores.dev"];
+    bench.run(&role, None)?;
+    bench.run(&["create", "clusterrolebinding", "adopter", "--clusterrole=adopter", "--user=tenant"], None)?;
+    until("the adopter's right to count", Duration::from_secs(10), || async {
+        let made = bench.run(&create, Some(key));
+        Ok(made.map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
+    })
+    .await
+}
+
+/// D17: DisableKey's hold on a key, as Disconnect's on a store.
+#[tokio::test]
+async fn a_hold_on_a_key_is_the_gateways() -> Result<()> {
+    let bench = Protected::start().await?;
+    let patch = |body: &'static str, who: &'static str| {
+        ["patch", "kmskey/with-material", "-n", "team-a", "--type=merge", "--patch", body, who]
+    };
+    let put = r#"{"spec":{"hold":{"requestedBy":"arn:aws:iam::111122223333:user/app","requestedAt":"2026-01-01T00:00:00Z"}}}"#;
+    bench.refused("a tenant's hold", &patch(put, TENANT), None);
+    // The policy knows whose the field is; the chart grants the gateway no patch of keys before it offers DisableKey.
+    let role = ["create", "clusterrole", "disabler", "--verb=get,patch", "--resource=kmskeys.keystores.dev"];
+    bench.run(&role, None)?;
+    let account = "--serviceaccount=keystore-gateway:keystore-gateway";
+    bench.run(&["create", "clusterrolebinding", "disabler", "--clusterrole=disabler", account], None)?;
+    allowed(&bench, &patch(put, GATEWAY)).await?;
+    bench.refused("a tenant who lifts it", &patch(r#"{"spec":{"hold":null}}"#, TENANT), None);
+    bench.run(&patch(r#"{"spec":{"description":"mine"}}"#, TENANT), None)?;
+    Ok(())
+}
+
+/// "They stay on `helm uninstall`": that is when they matter most. And Helm upgrades only what lies in templates/.
+#[test]
+fn policies_bindings_definitions_and_namespaces_outlive_the_release() -> Result<()> {
+    let rendered = render_chart()?;
+    let kinds =
+        ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "CustomResourceDefinition", "Namespace"];
+    for kind in kinds {
+        let of_kind: Vec<_> =
+            rendered.split("\n---").filter(|text| text.contains(&format!("\nkind: {kind}\n"))).collect();
+        assert!(of_kind.len() >= 4, "{} of {kind}", of_kind.len());
+        for text in of_kind {
+            assert!(text.contains("helm.sh/resource-policy: keep"), "{text}");
+        }
+    }
+    assert!(!checkout().join("charts/keystore-operator/crds").exists());
+    Ok(())
+}
+
+/// The table in docs/protection.md names every test of this file, and none that does not exist.
+#[test]
+fn the_documentation_names_the_test_of_every_hole() -> Result<()> {
+    let documented = std::fs::read_to_string(checkout().join("docs/protection.md"))?;
+    let sources = ["integration_protection.rs", "integration_protection_holes.rs"]
+        .map(|file| std::fs::read_to_string(checkout().join("e2e/tests").join(file)).unwrap_or_default())
+        .join("\n");
+    let exists = |name: &str| sources.contains(&format!("fn {name}("));
+    let rows = documented.lines().filter(|line| line.ends_with("` |"));
+    let listed: Vec<_> = rows.filter_map(|line| line.rsplit("| `").next()?.split('`').next()).collect();
+    assert!(listed.len() > 10, "{listed:?}");
+    assert!(listed.iter().all(|name| exists(name)), "{listed:?}");
+    let own = include_str!("integration_protection_holes.rs").lines();
+    for name in
+        own.filter_map(|line| line.strip_prefix("async fn ")?.split('(').next()).filter(|name| *name != "allowed")
+    {
+        assert!(listed.contains(&name), "{name} is not listed");
+    }
+    Ok(())
+}
