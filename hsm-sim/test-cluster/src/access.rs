@@ -37,9 +37,13 @@ impl Cluster {
     /// A session with the officer logged in.
     pub async fn officer(&self, index: usize) -> Session {
         let session = self.session(index).await;
-        let password = self.custody.text(SecretName::Officer, entry::OFFICER_PASSWORD);
-        session.login(OFFICER, &password).await.expect("logs in");
+        session.login(OFFICER, &self.officer_password()).await.expect("logs in");
         session
+    }
+
+    /// The crypto officer's password.
+    pub fn officer_password(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.custody.text(SecretName::Officer, entry::OFFICER_PASSWORD))
     }
 
     /// Epoch 1 of the ring.

@@ -4,106 +4,24 @@
 use crate::harness::Cluster;
 use crate::harness::keys::new_key;
 use crate::history::{Event, violations};
+use crate::seats::{Access, Shared};
+use hsm_client::KeyId;
 use hsm_client::command::{NewUser, PasswordChange, UserType};
-use hsm_client::{HsmError, KMS_USER, KeyId, Session};
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Rounds of killing, each of one to three processes.
 const ROUNDS: usize = 500;
-const HSMS: usize = 3;
+/// HSMs of the cluster.
+pub(crate) const HSMS: usize = 3;
 /// Workers that make keys and encrypt, at the same time.
 const WORKERS: usize = 2;
 /// A user whose password is changed while its HSM may die; `kmsuser` is busy with keys.
 const ROTATED: &str = "rotated";
 /// So much must have been acknowledged, and so much interrupted, or the kills fell into idle time (L2).
 const FLOOR: usize = ROUNDS / 5;
-
-/// The history, and the ciphertexts that it numbers.
-#[derive(Default)]
-struct Record {
-    events: Vec<Event>,
-    blobs: Vec<(KeyId, Vec<u8>)>,
-    acknowledged: usize,
-    interrupted: usize,
-}
-
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Record>>);
-
-impl Shared {
-    fn with<T>(&self, act: impl FnOnce(&mut Record) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The answer, if there is one; a lost one is counted. A refusal of a sound request is a fault of the HSM, unless it is starting.
-    fn answer<T>(&self, outcome: Result<T, HsmError>) -> Option<T> {
-        match outcome {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.with(|record| record.interrupted += usize::from(error.is_indefinite()));
-                None
-            }
-        }
-    }
-
-    fn promise(&self, event: Event) {
-        self.with(|record| {
-            record.acknowledged += 1;
-            record.events.push(event);
-        });
-    }
-
-    fn note(&self, event: Event) {
-        self.with(|record| record.events.push(event));
-    }
-}
-
-/// One HSM as all workers see it: a `kmsuser` session that is opened anew when it broke, by whoever needs it first. A login is slow on
-/// purpose, so they share it.
-struct Seat {
-    endpoint: hsm_client::HsmEndpoint,
-    fence: u64,
-    session: tokio::sync::Mutex<Option<Session>>,
-}
-
-struct Access {
-    identity: hsm_client::ClientIdentity,
-    anchor: hsm_client::TrustAnchor,
-    password: zeroize::Zeroizing<String>,
-    seats: Vec<Seat>,
-}
-
-impl Access {
-    async fn to(cluster: &Cluster) -> Self {
-        let mut seats = Vec::new();
-        for index in 0..HSMS {
-            let session = cluster.session(index).await;
-            let fence = cluster.fence(&session).await;
-            seats.push(Seat { endpoint: cluster.endpoint(index).await, fence, session: Default::default() });
-        }
-        let identity = cluster.identity(hsm_client::pki::ClientRole::Controllers);
-        Self { identity, anchor: cluster.anchor(), password: cluster.kmsuser_password(), seats }
-    }
-
-    async fn dial(&self, hsm: usize) -> Option<Session> {
-        let endpoint = &self.seats[hsm].endpoint;
-        Session::connect(endpoint, &self.identity, &self.anchor, Duration::from_secs(1)).await.ok()
-    }
-
-    async fn kmsuser(&self, hsm: usize) -> Option<(Session, u64)> {
-        let seat = &self.seats[hsm % HSMS];
-        let mut kept = seat.session.lock().await;
-        if kept.as_ref().is_none_or(|session| !session.is_open()) {
-            let session = self.dial(hsm % HSMS).await?;
-            session.login(KMS_USER, &self.password).await.ok()?;
-            *kept = Some(session);
-        }
-        kept.clone().map(|session| (session, seat.fence))
-    }
-}
 
 struct Worker {
     access: Arc<Access>,
@@ -166,9 +84,13 @@ struct Rotator {
 impl Rotator {
     async fn change(&self, hsm: usize) -> Option<()> {
         let session = self.access.dial(hsm).await?;
-        let epoch = session.user_info(ROTATED).await.ok()??.epoch;
-        session.login(ROTATED, &password(epoch)).await.ok()?;
-        let (new_epoch, new_password) = (epoch + 1, password(epoch + 1));
+        let info = session.user_info(ROTATED).await.ok()??;
+        let (epoch, new_epoch, new_password) = (info.epoch, info.epoch + 1, password(info.epoch + 1));
+        if info.locked {
+            self.shared.note(Event::ChangeAsked { hsm, epoch: new_epoch });
+            return self.access.unlock(hsm, ROTATED, &new_password, &info).await;
+        }
+        self.access.login(&session, hsm, ROTATED, &password(epoch)).await?;
         self.shared.note(Event::ChangeAsked { hsm, epoch: new_epoch });
         let change = PasswordChange {
             user: ROTATED,
@@ -225,14 +147,14 @@ async fn progress(shared: &Shared) {
 }
 
 /// What every HSM holds at the end.
-async fn tell(cluster: &Cluster, shared: &Shared) {
+async fn tell(access: Arc<Access>, shared: &Shared) {
     let asked: BTreeSet<_> = shared.with(|record| {
         let asked = |event: &Event| if let Event::Asked { key } = event { Some(*key) } else { None };
         record.events.iter().filter_map(asked).collect()
     });
     let blobs = shared.with(|record| record.blobs.clone());
     for hsm in 0..HSMS {
-        let session = cluster.kmsuser(hsm).await;
+        let (session, _) = access.kmsuser(hsm).await.expect("logs in, if need be after an officer unlocked it");
         for key in &asked {
             if let Ok(record) = session.read_key(KeyId(*key)).await {
                 let (fingerprint, conflict) = (record.fingerprint, record.conflict);
@@ -244,9 +166,15 @@ async fn tell(cluster: &Cluster, shared: &Shared) {
             let right = opened.is_ok_and(|opened| opened.plaintext.as_slice() == id.0);
             shared.note(Event::Opened { hsm, blob, right });
         }
-        let epoch = session.user_info(ROTATED).await.expect("answers").expect("exists").epoch;
-        let logs_in = cluster.session(hsm).await.login(ROTATED, &password(epoch)).await.is_ok();
-        shared.note(Event::EpochAtEnd { hsm, epoch, logs_in });
+        let mut info = session.user_info(ROTATED).await.expect("answers").expect("exists");
+        if info.locked {
+            let rotator = Rotator { access: access.clone(), shared: shared.clone() };
+            rotator.change(hsm).await.expect("an officer unlocks");
+            info = session.user_info(ROTATED).await.expect("answers").expect("exists");
+        }
+        let fresh = access.dial(hsm).await.expect("connects");
+        let logs_in = access.login(&fresh, hsm, ROTATED, &password(info.epoch)).await.is_some();
+        shared.note(Event::EpochAtEnd { hsm, epoch: info.epoch, logs_in });
         shared.note(Event::Told { hsm });
     }
 }
@@ -255,7 +183,8 @@ async fn tell(cluster: &Cluster, shared: &Shared) {
 async fn nothing_acknowledged_is_lost_or_doubled_over_five_hundred_rounds_of_kills() {
     let mut cluster = Cluster::active().await;
     make_rotated(&cluster).await;
-    let (shared, stop, access) = (Shared::default(), CancellationToken::new(), Arc::new(Access::to(&cluster).await));
+    let (shared, stop) = (Shared::default(), CancellationToken::new());
+    let access = Arc::new(Access::to(&cluster, shared.clone()).await);
     let (began, mut kills, mut tasks) = (Instant::now(), 0, Vec::new());
     for first in 0..WORKERS {
         let worker = Worker { access: access.clone(), shared: shared.clone() };
@@ -279,10 +208,13 @@ async fn nothing_acknowledged_is_lost_or_doubled_over_five_hundred_rounds_of_kil
     }
     let rounds = began.elapsed();
     cluster.settled().await;
-    tell(&cluster, &shared).await;
+    tell(access, &shared).await;
     let record = std::mem::take(&mut *shared.0.lock().unwrap_or_else(PoisonError::into_inner));
     let (acknowledged, interrupted) = (record.acknowledged, record.interrupted);
-    println!("{kills} kills in {rounds:?}: {acknowledged} acknowledged, {interrupted} interrupted");
+    let locked = record.events.iter().filter(|event| matches!(event, Event::FoundLocked { .. })).count();
+    println!(
+        "{kills} kills in {rounds:?}: {acknowledged} acknowledged, {interrupted} interrupted, {locked} times locked"
+    );
     assert!(
         acknowledged >= ROUNDS && interrupted >= FLOOR,
         "{acknowledged}, {interrupted}: too little to prove anything"

@@ -14,6 +14,7 @@ mod login;
 mod membership;
 mod roles;
 mod rotation;
+mod seats;
 mod sessions;
 mod volume;
 mod volume_history;

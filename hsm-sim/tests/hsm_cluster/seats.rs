@@ -1,0 +1,124 @@
+//! What the workers of the kill cycles share: the history that they write, and one `kmsuser` session per HSM.
+
+use crate::crash::HSMS;
+use crate::harness::Cluster;
+use crate::history::Event;
+use hsm_client::command::{PasswordChange, UserInfo};
+use hsm_client::{HsmError, KMS_USER, KeyId, OFFICER, Session};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The history, and the ciphertexts that it numbers.
+#[derive(Default)]
+pub(crate) struct Record {
+    pub(crate) events: Vec<Event>,
+    pub(crate) blobs: Vec<(KeyId, Vec<u8>)>,
+    pub(crate) acknowledged: usize,
+    pub(crate) interrupted: usize,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Shared(pub(crate) Arc<Mutex<Record>>);
+
+impl Shared {
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Record) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The answer, if there is one; a lost one is counted. A refusal of a sound request is a fault of the HSM, unless it is starting.
+    pub(crate) fn answer<T>(&self, outcome: Result<T, HsmError>) -> Option<T> {
+        match outcome {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.with(|record| record.interrupted += usize::from(error.is_indefinite()));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn promise(&self, event: Event) {
+        self.with(|record| {
+            record.acknowledged += 1;
+            record.events.push(event);
+        });
+    }
+
+    pub(crate) fn note(&self, event: Event) {
+        self.with(|record| record.events.push(event));
+    }
+}
+
+/// One HSM as all workers see it: a `kmsuser` session that is opened anew when it broke, by whoever needs it first. A login is slow on
+/// purpose, so they share it.
+pub(crate) struct Seat {
+    endpoint: hsm_client::HsmEndpoint,
+    pub(crate) fence: u64,
+    session: tokio::sync::Mutex<Option<Session>>,
+}
+
+pub(crate) struct Access {
+    identity: hsm_client::ClientIdentity,
+    anchor: hsm_client::TrustAnchor,
+    password: zeroize::Zeroizing<String>,
+    officer: zeroize::Zeroizing<String>,
+    pub(crate) seats: Vec<Seat>,
+    shared: Shared,
+}
+
+impl Access {
+    pub(crate) async fn to(cluster: &Cluster, shared: Shared) -> Self {
+        let mut seats = Vec::new();
+        for index in 0..HSMS {
+            let session = cluster.session(index).await;
+            let fence = cluster.fence(&session).await;
+            seats.push(Seat { endpoint: cluster.endpoint(index).await, fence, session: Default::default() });
+        }
+        let identity = cluster.identity(hsm_client::pki::ClientRole::Controllers);
+        let (password, officer) = (cluster.kmsuser_password(), cluster.officer_password());
+        Self { identity, anchor: cluster.anchor(), password, officer, seats, shared }
+    }
+
+    pub(crate) async fn dial(&self, hsm: usize) -> Option<Session> {
+        let endpoint = &self.seats[hsm].endpoint;
+        Session::connect(endpoint, &self.identity, &self.anchor, Duration::from_secs(1)).await.ok()
+    }
+
+    pub(crate) async fn kmsuser(&self, hsm: usize) -> Option<(Session, u64)> {
+        let seat = &self.seats[hsm % HSMS];
+        let mut kept = seat.session.lock().await;
+        if kept.as_ref().is_none_or(|session| !session.is_open()) {
+            let session = self.dial(hsm % HSMS).await?;
+            let info = session.user_info(KMS_USER).await.ok()??;
+            if info.locked {
+                self.unlock(hsm % HSMS, KMS_USER, &self.password, &info).await?;
+            }
+            self.login(&session, hsm % HSMS, KMS_USER, &self.password).await?;
+            *kept = Some(session);
+        }
+        kept.clone().map(|session| (session, seat.fence))
+    }
+
+    /// Logs in with the right password. An attempt that the kill cut off counts as failed (INV-62): the history keeps account of them.
+    pub(crate) async fn login(&self, session: &Session, hsm: usize, user: &'static str, password: &str) -> Option<()> {
+        let outcome = session.login(user, password).await;
+        let passed = outcome.is_ok();
+        self.shared.note(Event::LoginTried { hsm, user, passed });
+        outcome.ok().map(drop)
+    }
+
+    /// The cure of a lockout, as in HSM-42: a crypto officer sets a password.
+    pub(crate) async fn unlock(&self, hsm: usize, user: &'static str, password: &str, found: &UserInfo) -> Option<()> {
+        self.shared.note(Event::FoundLocked { hsm, user });
+        let officer = self.dial(hsm).await?;
+        officer.login(OFFICER, &self.officer).await.ok()?;
+        let change = PasswordChange {
+            user,
+            new_password: password,
+            expected_epoch: found.epoch,
+            new_epoch: found.epoch + 1,
+            op_id: u128::from(found.epoch + 1).to_be_bytes(),
+            fence: self.seats[hsm].fence,
+        };
+        officer.change_password(change).await.ok().map(drop)
+    }
+}
