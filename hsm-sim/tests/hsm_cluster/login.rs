@@ -61,6 +61,30 @@ async fn failures_and_the_lock_survive_a_kill_after_every_verdict() {
     assert_eq!(locked, Err(HsmError::Refused(ReturnCode::UserLocked)));
 }
 
+/// INV-62: the count goes up before the password is looked at, so an attempt that kill -9 cuts off is no free guess, not even the right
+/// one. An attempt that was quicker than the kill took the count back, and is made again.
+#[tokio::test(flavor = "multi_thread")]
+async fn five_right_logins_in_a_row_that_a_kill_cuts_off_lock_the_user() {
+    let mut cluster = Cluster::active().await;
+    let password = cluster.kmsuser_password();
+    let mut counted = 0;
+    while counted < 5 {
+        let (caller, observer) = (cluster.session(0).await, cluster.session(0).await);
+        let attempt = tokio::spawn({
+            let password = password.clone();
+            async move { try_login(&caller, &password).await }
+        });
+        while kmsuser(&observer).await.failures == counted && !attempt.is_finished() {}
+        cluster.restart(0);
+        let passed = attempt.await.expect("ends").is_ok();
+        counted = kmsuser(&cluster.session(0).await).await.failures;
+        assert!(!passed || counted == 0, "a login that passed takes the count back");
+    }
+    let session = cluster.session(0).await;
+    assert!(kmsuser(&session).await.locked);
+    assert_eq!(try_login(&session, &password).await, Err(HsmError::Refused(ReturnCode::UserLocked)));
+}
+
 /// INV-60: an unknown user is refused like a wrong password.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_user_is_refused_like_a_wrong_password() {
