@@ -15,7 +15,8 @@ use operator_api::kms_key::KeyState;
 use crate::application;
 use crate::binaries::{checkout, kubernetes};
 use crate::control_plane::client_of;
-use crate::installation::{self, GATEWAY_NAMESPACE, HSM_NAMESPACE, RELEASE, SYSTEM_NAMESPACE, kubectl};
+use crate::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, RELEASE, SYSTEM_NAMESPACE};
+use crate::kubectl::{self, kubectl};
 use crate::process::Process;
 use crate::quickstart::{ACCESS_KEY, NAME};
 use crate::repair;
@@ -144,7 +145,7 @@ impl Cluster {
     /// # Errors
     /// With the API server's words when it refuses one.
     pub fn apply(&self, manifests: &str) -> Result<()> {
-        installation::apply(&self.kubeconfig, manifests)
+        kubectl::apply(&self.kubeconfig, manifests)
     }
 
     /// The quickstart's access key at the gateway's node port.

@@ -20,6 +20,7 @@ use crate::application;
 use crate::binaries::{checkout, kubernetes, ours};
 use crate::control_plane::ControlPlane;
 use crate::crash;
+use crate::kubectl::{apply, kubectl};
 use crate::pods::{Pods, mounts, template};
 use crate::process::Process;
 use crate::sdk::Caller;
@@ -272,39 +273,6 @@ fn deployments_of(rendered: &str) -> Result<BTreeMap<String, PodSpec>> {
         }
     }
     Ok(found)
-}
-
-/// Applies manifests with a kubeconfig.
-///
-/// # Errors
-/// With the API server's words when it refuses one.
-pub fn apply(kubeconfig: &Path, manifests: &str) -> Result<()> {
-    kubectl(kubeconfig, &["apply", "--server-side", "-f", "-"], Some(manifests)).map(|_| ())
-}
-
-/// Runs kubectl with a kubeconfig; returns what it prints.
-///
-/// # Errors
-/// With its error output when it fails.
-pub fn kubectl(kubeconfig: &Path, arguments: &[&str], input: Option<&str>) -> Result<String> {
-    use std::io::Write;
-    use std::process::Stdio;
-    let mut child = Command::new(kubernetes("kubectl")?)
-        .arg(format!("--kubeconfig={}", kubeconfig.display()))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("failed to start kubectl")?;
-    if let (Some(mut pipe), Some(text)) = (child.stdin.take(), input) {
-        pipe.write_all(text.as_bytes())?;
-    }
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        bail!("kubectl {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// One text entry of a Secret.

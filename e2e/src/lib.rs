@@ -16,6 +16,7 @@ pub mod crash;
 pub mod forward;
 pub mod hsm;
 pub mod installation;
+pub mod kubectl;
 pub mod load;
 pub mod loopback;
 pub mod network_policy;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::control_plane::ControlPlane;
-use crate::installation::{kubectl, render_chart};
+use crate::installation::render_chart;
+use crate::kubectl::kubectl;
 use crate::wait::{Look, until};
 
 /// Acts as the controllers.
@@ -100,6 +101,26 @@ spec:
   template: {metadata: {labels: {a: b}}, spec: {containers: [{name: hsm, image: hsm-sim}]}}
 "#;
 
+/// One command for each policy, which it refuses once it is in force.
+const PROBES: [&str; 16] = [
+    "delete kmskey/with-material -n team-a",
+    "delete customkeystore/store -n team-a",
+    "delete cloudhsmcluster/cluster -n team-a",
+    "delete keystoreaccount/111122223333",
+    "delete crd/kmskeys.keystores.dev",
+    "delete namespace/team-a",
+    "delete namespace/keystore-vault",
+    "delete secret/cluster-abcdefgh234567ab-kmsuser -n keystore-vault",
+    "delete configmap/kmskey.team-a.with-material -n keystore-vault",
+    "delete pvc/data-cluster-abcdefgh234567ab-0 -n keystore-hsm",
+    "delete statefulset/cluster-abcdefgh234567ab -n keystore-hsm",
+    "delete pv/volume-of-an-hsm",
+    "patch secret/cluster-abcdefgh234567ab-kmsuser -n keystore-vault --type=merge --patch {\"data\":null}",
+    "patch pv/volume-of-an-hsm --type=merge --patch {\"spec\":{\"persistentVolumeReclaimPolicy\":\"Delete\"}}",
+    "patch kmskey/without-material -n team-a --as=tenant --type=merge --patch {\"spec\":{\"keyId\":\"22222222-2222-4222-8222-222222222222\"}}",
+    "patch kmskey/with-material -n team-a --as=tenant --type=merge --patch {\"metadata\":{\"finalizers\":[\"keystores.dev/key-material\"]}}",
+];
+
 /// The API server, until it is dropped.
 #[derive(Debug)]
 pub struct Protected {
@@ -130,15 +151,15 @@ impl Protected {
         kubectl(&self.admin, arguments, input)
     }
 
-    /// The API server learns of new policies by a watch; until then it refuses nothing. The last binding stands for all.
+    /// The API server learns of new policies by a watch, of each one by itself; until then it refuses nothing.
     async fn policies_are_in_force(&self) -> Result<()> {
-        for probe in
-            ["namespace/team-a", "crd/kmskeys.keystores.dev", "keystoreaccount/111122223333", "pv/volume-of-an-hsm"]
-        {
-            until("the policies to be in force", std::time::Duration::from_secs(30), || async {
-                Ok(match self.run(&["delete", probe, "--dry-run=server"], None) {
-                    Err(_) => Look::Done(()),
-                    Ok(_) => Look::NotYet(format!("{probe} could be deleted")),
+        for probe in PROBES {
+            until("the policies to be in force", std::time::Duration::from_secs(60), || async {
+                let arguments: Vec<_> = probe.split(' ').chain(["--dry-run=server"]).collect();
+                Ok(match self.run(&arguments, None) {
+                    Err(error) if error.to_string().contains("denied request") => Look::Done(()),
+                    Err(error) => Look::NotYet(error.to_string()),
+                    Ok(answer) => Look::NotYet(format!("{probe}: {answer}")),
                 })
             })
             .await?;

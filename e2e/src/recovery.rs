@@ -112,7 +112,7 @@ pub fn finalize_namespace(installation: &Installation) -> Result<()> {
     let body = format!(
         r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{NAME}"}},"spec":{{"finalizers":[]}}}}"#
     );
-    crate::installation::kubectl(
+    crate::kubectl::kubectl(
         &installation.plane.admin_kubeconfig(),
         &["replace", "--raw", &raw, "--filename", "-"],
         Some(&body),

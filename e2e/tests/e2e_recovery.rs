@@ -60,6 +60,7 @@ fn destroy_volume(cluster: &Cluster, pod: &str) -> Result<()> {
     cluster.kubectl(&[["annotate", "pvc", &claim, "keystores.dev/unprotect=true"].as_slice(), &inside].concat())?;
     cluster.kubectl(&[["delete", "pvc", &claim, "--wait=false"].as_slice(), &inside].concat())?;
     cluster.kubectl(&[["delete", "pod", pod].as_slice(), &inside].concat())?;
+    cluster.kubectl(&["annotate", "pv", &volume, "keystores.dev/unprotect=true"])?;
     let delete = r#"--patch={"spec":{"persistentVolumeReclaimPolicy":"Delete"}}"#;
     cluster.kubectl(&["patch", "pv", &volume, delete]).map(drop)
 }

@@ -7,7 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use e2e::binaries::{checkout, kubernetes};
 use e2e::control_plane::ControlPlane;
-use e2e::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, SYSTEM_NAMESPACE, VAULT_NAMESPACE, kubectl, render_chart};
+use e2e::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, SYSTEM_NAMESPACE, VAULT_NAMESPACE, render_chart};
+use e2e::kubectl::kubectl;
 use e2e::rbac::{self, Grant};
 
 /// What `helm template` says to values that must be refused.

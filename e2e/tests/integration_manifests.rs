@@ -4,7 +4,7 @@
 use anyhow::Result;
 use e2e::binaries::checkout;
 use e2e::control_plane::ControlPlane;
-use e2e::installation::kubectl;
+use e2e::kubectl::kubectl;
 
 const CLUSTER: &str = "apiVersion: keystores.dev/v1alpha1
 kind: CloudHsmCluster

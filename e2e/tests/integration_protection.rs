@@ -20,7 +20,6 @@ fn protected() -> Vec<Vec<&'static str>> {
         vec!["namespace/keystore-vault"],
         vec!["secret/cluster-abcdefgh234567ab-kmsuser", "-n", VAULT_NAMESPACE],
         vec!["configmap/kmskey.team-a.with-material", "-n", VAULT_NAMESPACE],
-        vec!["configmap/kmskey.team-a.with-material", "-n", VAULT_NAMESPACE],
         vec!["pvc/data-cluster-abcdefgh234567ab-0", "-n", HSM_NAMESPACE],
         vec!["statefulset/cluster-abcdefgh234567ab", "-n", HSM_NAMESPACE],
         vec!["pv/volume-of-an-hsm"],

@@ -123,6 +123,12 @@ async fn the_content_of_a_secret_is_changed_by_the_controllers_only() -> Result<
     bench.run(&["replace", "--dry-run=server", "-f", "-", CONTROLLERS], Some(&replacement))?;
     bench.run(&patch(r#"{"metadata":{"annotations":{"keystores.dev/unprotect":"true"}}}"#, &[]), None)?;
     bench.run(&patch(r#"{"stringData":{"ring":"x"}}"#, &[]), None)?;
+    // Of a type that the controllers do not write: somebody else keeps it, and may.
+    let credential = ["create", "secret", "docker-registry", "credential", "-n", VAULT_NAMESPACE];
+    bench
+        .run(&[&credential[..], &["--docker-server=a", "--docker-username=b", "--docker-password=c"]].concat(), None)?;
+    let renewed = r#"{"data":{".dockerconfigjson":"e30="}}"#;
+    bench.run(&["patch", "secret/credential", "-n", VAULT_NAMESPACE, "--type=merge", "--patch", renewed], None)?;
     Ok(())
 }
 

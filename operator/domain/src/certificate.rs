@@ -2,9 +2,11 @@
 //!
 //! ```text
 //!   current ──due──> next is made ──every HSM admits it──> next becomes current ──old one has expired──> old one is forgotten
+//!                         └──not all do, and it is late──> current gets another certificate for its key
 //! ```
-//! Invariant: a key is never used before the HSMs admit it, unless the present one is of no use any more; and it is admitted until its
-//! certificate has ended, so whoever still uses it is not cut off.
+//! Invariant: a key is never used before every HSM admits it, and it is admitted until its certificate has ended, so whoever still uses it is
+//! not cut off. A store may be CONNECTED for long while nobody can register a key there (T-10: its `kmsuser` is locked, and the controllers
+//! have restarted): then the present key lives on.
 
 use std::time::Duration;
 
@@ -110,6 +112,8 @@ pub enum Handover {
     MakeNext,
     /// Wait until the HSMs admit the next key.
     AwaitRegistration,
+    /// Make another certificate for the present key: the HSMs admit no other in time.
+    Reissue,
     /// Let the client use the next key.
     Promote,
     /// Forget the previous keys whose certificates have ended.
@@ -131,14 +135,11 @@ pub fn handover(term: Term, keys: &ClientKeys, registration: Registration, now: 
     if term.is_due(next, now) {
         return Handover::MakeNext;
     }
-    let may_promote = match registration {
-        Registration::Complete => true,
-        // An HSM that is away must not hold the others up until the certificate ends.
-        Registration::Partial => term.is_late(keys.current, now),
-        // Nothing can be opened with the present one any more, so nothing is lost.
-        Registration::Missing => keys.current <= now,
-    };
-    if may_promote { Handover::Promote } else { Handover::AwaitRegistration }
+    match registration {
+        Registration::Complete => Handover::Promote,
+        Registration::Partial | Registration::Missing if term.is_late(keys.current, now) => Handover::Reissue,
+        Registration::Partial | Registration::Missing => Handover::AwaitRegistration,
+    }
 }
 
 #[cfg(test)]

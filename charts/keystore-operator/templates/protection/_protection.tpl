@@ -11,7 +11,7 @@ authorizer.group('{{ index . 0 }}').resource('{{ index . 1 }}').namespace(reques
 {{- end }}
 
 {{- define "keystore.howToUnprotect" -}}
-To delete it all the same: annotate it with keystores.dev/unprotect=true and use an identity that has the verb unprotect on it.
+To do it all the same: annotate it with keystores.dev/unprotect=true and use an identity that has the verb unprotect on it.
 {{- end }}
 
 {{- /* Takes (list ROOT NAME PARAMREF). */ -}}

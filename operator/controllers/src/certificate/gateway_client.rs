@@ -3,7 +3,7 @@
 //! Secret `<clusterId>-client` in the gateway's namespace: the gateway uses `tls.crt` and `tls.key`. `next.crt` and `next.key` wait until
 //! the HSMs admit the new key as a delegate (D12), and `previous.crt` lists the certificates that a replica may still use.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use hsm_client::pki::{self, CertificateAuthority, ClientRole};
 use operator_api::labels;
@@ -11,7 +11,7 @@ use operator_domain::Timestamp;
 use operator_domain::certificate::{ClientKeys, Handover, Registration, Term, handover};
 
 use super::client::{CERTIFICATE, PRIVATE_KEY, TRUST_ANCHOR};
-use super::{CertificateError, end_of, text, time_of};
+use super::{CertificateError, end_of, private_key, text, time_of};
 use crate::secrets::{SecretData, SecretStore, StoredSecret};
 
 const NEXT_CERTIFICATE: &str = "next.crt";
@@ -50,6 +50,8 @@ fn next_key(data: &SecretData) -> Result<Option<[u8; 32]>, CertificateError> {
 pub struct Outcome {
     /// When the certificate in use ends.
     pub end: Timestamp,
+    /// For how long a next key has been waiting to be registered.
+    pub waiting: Duration,
     /// What was done, or is waited for.
     pub step: Handover,
 }
@@ -87,13 +89,17 @@ impl GatewayClient<'_> {
             None => Registration::Missing,
         };
         let step = handover(self.term, &keys, registration, time_of(self.now));
+        let waiting = keys.next.map(|end| self.age(end)).unwrap_or_default();
         let changed = match step {
-            Handover::Rest(_) | Handover::AwaitRegistration => return Ok(Outcome { end: keys.current, step }),
+            Handover::Rest(_) | Handover::AwaitRegistration => return Ok(Outcome { end: keys.current, waiting, step }),
             Handover::MakeNext => {
                 let issued = self.issue(&name)?;
                 kept(&stored.data, &[NEXT_CERTIFICATE, NEXT_KEY])
                     .with(NEXT_CERTIFICATE, issued.certificate.as_str())
                     .with(NEXT_KEY, issued.key.expose())
+            }
+            Handover::Reissue => {
+                kept(&stored.data, &[CERTIFICATE]).with(CERTIFICATE, self.reissued(&name, &stored.data)?)
             }
             Handover::Promote => promoted(&name, &stored.data)?,
             Handover::ForgetEnded => {
@@ -105,7 +111,7 @@ impl GatewayClient<'_> {
         let end = end_of(text(&name, &changed, CERTIFICATE)?)?;
         self.store(&name, &stored, changed).await?;
         tracing::info!(secret = name, step = ?step, "went on with the gateway's client certificate");
-        Ok(Outcome { end, step })
+        Ok(Outcome { end, waiting, step })
     }
 
     async fn make(&self, name: &str) -> Result<Outcome, CertificateError> {
@@ -117,11 +123,24 @@ impl GatewayClient<'_> {
         let labels = [(labels::CLUSTER_ID, self.cluster_id), (labels::MANAGED_BY, labels::OPERATOR)];
         let stored = self.secrets.put_if_absent(self.namespace, name, &labels, data).await?;
         let end = end_of(text(name, &stored.data, CERTIFICATE)?)?;
-        Ok(Outcome { end, step: Handover::Rest(self.term.renewal_of(end)) })
+        // As with a next key: no HSM has heard of it.
+        Ok(Outcome { end, waiting: Duration::ZERO, step: Handover::MakeNext })
+    }
+
+    /// How long ago a certificate was issued that ends at `end`.
+    fn age(&self, end: Timestamp) -> Duration {
+        let left = end.as_unix_seconds().saturating_sub(time_of(self.now).as_unix_seconds());
+        self.term.lifetime().saturating_sub(Duration::from_secs(u64::try_from(left).unwrap_or_default()))
     }
 
     fn issue(&self, name: &str) -> Result<pki::Issued, CertificateError> {
         Ok(self.authority.issue_client_for(ClientRole::Gateway, name, self.now, self.term.lifetime())?)
+    }
+
+    /// Another certificate for the key in use.
+    fn reissued(&self, name: &str, data: &SecretData) -> Result<String, CertificateError> {
+        let key = private_key(name, data, PRIVATE_KEY)?;
+        Ok(self.authority.renew_client(ClientRole::Gateway, name, &key, self.now, self.term.lifetime())?)
     }
 
     async fn store(&self, name: &str, stored: &StoredSecret, data: SecretData) -> Result<(), CertificateError> {
@@ -168,8 +187,6 @@ fn kept(data: &SecretData, without: &[&str]) -> SecretData {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn data(authority: &CertificateAuthority, now: SystemTime) -> SecretData {

@@ -26,6 +26,8 @@ use crate::report::{Controller, chain};
 
 /// Pause while HSMs are to learn of a key: the stores' controller is told at once, and usually done within this time.
 const REGISTERING: Duration = Duration::from_secs(2);
+/// Longest pause while they do not: each look asks every HSM (INV-76).
+const UNREGISTERED: Duration = Duration::from_secs(300);
 
 /// The certificates of one cluster, at one time.
 pub(super) struct Certificates<'a> {
@@ -52,11 +54,16 @@ impl Certificates<'_> {
     }
 
     async fn renew(&self, observed: &Observed, findings: &mut Findings) -> Result<(), ClusterError> {
+        let clients = self.clients(findings).await;
+        let pods = self.pods(observed, findings).await;
+        clients.and(pods)
+    }
+
+    async fn clients(&self, findings: &mut Findings) -> Result<(), ClusterError> {
         let customer = self.procedure.customer_authority().await?;
         let controllers = self.controllers(&customer, findings).await;
         let gateway = self.gateway(&customer, findings).await;
-        let pods = self.pods(observed, findings).await;
-        controllers.and(gateway).and(pods)
+        controllers.and(gateway)
     }
 
     /// What is stored, where renewing did not get as far as to tell. What cannot be read now has failed to be renewed as well.
@@ -116,7 +123,7 @@ impl Certificates<'_> {
         self.note(findings, CertificateUse::GatewayClient, &gateway_client::name(self.cluster_id), outcome.end, term);
         let again = match outcome.step {
             Handover::Rest(until_then) => until(until_then, self.now),
-            Handover::AwaitRegistration => REGISTERING,
+            Handover::AwaitRegistration | Handover::Reissue => (outcome.waiting / 4).clamp(REGISTERING, UNREGISTERED),
             Handover::Promote => Duration::ZERO,
             Handover::MakeNext | Handover::ForgetEnded => {
                 self.wake_stores().await?;
@@ -146,15 +153,27 @@ impl Certificates<'_> {
         Ok(())
     }
 
-    /// The pod takes it over at once. If it does not now, the next look shows it, and a restarted pod mounts it anyway.
+    /// The pod takes it over at once. If it cannot be reached now, the next look shows it, and a restarted pod mounts it anyway; if it
+    /// refuses, it holds another key than the Secret.
     async fn bring(&self, hsm: &ObservedHsm, certificate: &str, findings: &mut Findings) {
-        let brought = async {
-            let session = self.procedure.provisioning(hsm).await.map_err(|error| chain(&error))?;
-            session.renew_pod_certificate(certificate).await.map_err(|error| chain(&error))
+        if self.context.leader.check().is_err() {
+            return;
+        }
+        let pod = &hsm.pod.pod_name;
+        let session = match self.procedure.provisioning(hsm).await {
+            Ok(session) => session,
+            Err(error) => {
+                tracing::warn!(pod, error = chain(&error), "failed to bring a pod its renewed certificate");
+                return findings.look_again_within(REGISTERING);
+            }
         };
-        if let Err(error) = brought.await {
-            tracing::warn!(pod = hsm.pod.pod_name, error, "failed to bring a pod its renewed certificate");
-            findings.look_again_within(REGISTERING);
+        if let Err(error) = session.renew_pod_certificate(certificate).await {
+            tracing::warn!(pod, error = chain(&error), "failed to bring a pod its renewed certificate");
+            if error.code().is_some() {
+                findings.refusing_pods.push(pod.clone());
+            } else {
+                findings.look_again_within(REGISTERING);
+            }
         }
     }
 

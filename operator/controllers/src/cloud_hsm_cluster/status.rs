@@ -40,6 +40,8 @@ pub(super) struct Findings {
     pub(super) under_replicated_keys: Option<i64>,
     /// Certificates that were looked at.
     pub(super) certificates: Vec<Found>,
+    /// Pods that present another provisioning certificate than the stored one, and refuse that one.
+    pub(super) refusing_pods: Vec<String>,
     /// When one of them needs attention, if that is sooner than anything else.
     pub(super) look_again: Option<Duration>,
     /// Why the reconcile failed: reason and message.

@@ -13,11 +13,18 @@ pub(super) fn conditions(findings: &Findings, state: ClusterState, active: usize
     always.into_iter().chain(certificates_current(findings)).collect()
 }
 
-/// Whether every certificate was renewed in time. Absent before there are any; Unknown when they could not be read.
+/// Whether every certificate was renewed in time and is in use. Absent before there are any; Unknown when they could not be read.
 fn certificates_current(findings: &Findings) -> Option<Finding> {
     let kind = "CertificatesCurrent";
     let failure = findings.failure.as_ref().map(|(_, message)| message.as_str());
     let late: Vec<_> = findings.certificates.iter().filter(|certificate| certificate.late).collect();
+    if late.is_empty() && !findings.refusing_pods.is_empty() {
+        let message = format!(
+            "does not take over its stored provisioning certificate, for it holds another key: {}. Next: delete the pod; the new one mounts what is stored",
+            findings.refusing_pods.join(", ")
+        );
+        return Some(Finding::new(kind, false, "CertificateRefused", message));
+    }
     if late.is_empty() {
         let first = findings.certificates.iter().min_by_key(|certificate| certificate.end);
         return match (first, failure) {

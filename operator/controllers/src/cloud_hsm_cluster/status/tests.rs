@@ -200,6 +200,11 @@ fn a_certificate_whose_renewal_is_overdue_shows_in_a_condition() {
         let found = status.conditions.into_iter().find(|condition| condition.type_ == "CertificatesCurrent");
         found.map(|condition| (condition.status, condition.reason, condition.message))
     };
+    let refusing = Findings { refusing_pods: vec!["cluster-x-1".into()], ..Findings::default() };
+    let conditions = status(&cluster(&ZONES), &refusing, now(1)).conditions;
+    let found = conditions.into_iter().find(|condition| condition.type_ == "CertificatesCurrent").unwrap();
+    assert_eq!((found.status.as_str(), found.reason.as_str()), ("False", "CertificateRefused"));
+    assert!(found.message.contains("cluster-x-1") && found.message.contains("delete the pod"), "{}", found.message);
     assert_eq!(of(&[], None), None, "there are none before initialisation");
     assert_eq!(of(&[false], None).unwrap().0, "True");
     assert_eq!(of(&[], Some(("ApiUnavailable", "no answer".into()))).unwrap().0, "Unknown");
