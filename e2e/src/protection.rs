@@ -118,7 +118,7 @@ const PROBES: [&str; 16] = [
     "patch secret/cluster-abcdefgh234567ab-kmsuser -n keystore-vault --type=merge --patch {\"data\":null}",
     "patch pv/volume-of-an-hsm --type=merge --patch {\"spec\":{\"persistentVolumeReclaimPolicy\":\"Delete\"}}",
     "patch kmskey/without-material -n team-a --as=tenant --type=merge --patch {\"spec\":{\"keyId\":\"22222222-2222-4222-8222-222222222222\"}}",
-    "patch kmskey/with-material -n team-a --as=tenant --type=merge --patch {\"metadata\":{\"finalizers\":[\"keystores.dev/key-material\"]}}",
+    "patch customkeystore/store -n team-a --as=tenant --type=merge --patch {\"spec\":{\"hold\":{\"requestedBy\":\"arn:aws:iam::111122223333:user/app\",\"requestedAt\":\"2026-01-01T00:00:00Z\"}}}",
 ];
 
 /// The API server, until it is dropped.
