@@ -28,6 +28,7 @@ pub mod protection;
 pub mod quickstart;
 pub mod rbac;
 pub mod recovery;
+pub mod renewals;
 pub mod repair;
 pub mod ring;
 pub mod scenario;
