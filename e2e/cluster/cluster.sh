@@ -161,7 +161,7 @@ create() {
     fail "kind could not create cluster $name; its logs: $state/kind.log and $state/logs"
   fi
   say "nodes are started; waiting until they and the cluster's own pods are ready"
-  wait_ready "$name" 180 || { kubectl_in "$name" get nodes,pods -A -o wide >&2; fail "cluster $name did not become ready within 180 s; it is left for you to look at: export KUBECONFIG=$state/kubeconfig"; }
+  wait_ready "$name" 600 || { kubectl_in "$name" get nodes,pods -A -o wide >&2; fail "cluster $name did not become ready within 600 s; it is left for you to look at: export KUBECONFIG=$state/kubeconfig"; }
   touch "$state/complete"
 }
 

@@ -6,7 +6,7 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
@@ -22,6 +22,9 @@ use crate::loopback::free_port;
 use crate::process::Process;
 use crate::wait::{Look, until};
 
+/// How long the API server may take to be ready. About five seconds are usual; several start at once when tests do.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 /// A running API server with its store. Both end when this is dropped.
 #[derive(Debug)]
 pub struct ControlPlane {
@@ -36,7 +39,7 @@ impl ControlPlane {
     /// Starts both and waits until the API server is ready (about five seconds).
     ///
     /// # Errors
-    /// When a program is missing, ends early, or is not ready after a minute.
+    /// When a program is missing, ends early, or is not ready after three minutes.
     pub async fn start() -> Result<Self> {
         let folder = TempDir::with_prefix("keystore-control-plane-")?;
         let (port, etcd_port) = (free_port()?, free_port()?);
@@ -101,7 +104,8 @@ impl ControlPlane {
     async fn wait_ready(&mut self) -> Result<()> {
         let kubeconfig = self.admin_kubeconfig();
         let (api_server, etcd) = (&mut self.api_server, &mut self.etcd);
-        for _ in 0..600 {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
             etcd.must_run()?;
             api_server.must_run()?;
             let client = client_of(&kubeconfig).await?;

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::wait::{Look, until};
 
-/// How long a state may take on a busy machine of two cores before a test calls it stuck.
-pub const PATIENCE: Duration = Duration::from_secs(150);
+/// How long a state may take on a busy machine of two cores before a test calls it stuck. A ceiling: what is reached sooner waits no longer.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The namespace of `deploy/quickstart/`, with its objects by name.
 #[derive(Clone)]

@@ -156,7 +156,7 @@ async fn a_worker_that_loses_power_and_comes_back_costs_an_application_nothing()
 
 fn node_is(cluster: &Cluster, node: &Node, ready: &str) -> Result<()> {
     let condition = format!("--for=condition=Ready={ready}");
-    cluster.kubectl(&["wait", &condition, &format!("node/{}", node.name()), "--timeout=150s"]).map(drop)
+    cluster.kubectl(&["wait", &condition, &format!("node/{}", node.name()), "--timeout=300s"]).map(drop)
 }
 
 /// Design, "Disconnect": losing the API server alone never stops serving. D3: the store stays CONNECTED.
