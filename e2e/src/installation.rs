@@ -20,7 +20,7 @@ use crate::application;
 use crate::binaries::{checkout, kubernetes, ours};
 use crate::control_plane::ControlPlane;
 use crate::crash;
-use crate::kubectl::{apply, kubectl};
+use crate::kubectl::{apply, kinds_are_served, kubectl};
 use crate::pods::{Pods, mounts, template};
 use crate::process::Process;
 use crate::sdk::Caller;
@@ -69,6 +69,7 @@ impl Installation {
         let plane = ControlPlane::start().await?;
         let rendered = render_chart()?;
         apply(&plane.admin_kubeconfig(), &rendered)?;
+        kinds_are_served(&plane.admin_kubeconfig()).await?;
         let pods = Pods::run(plane.admin().await?, HSM_NAMESPACE).await?;
         let deployments = deployments_of(&rendered)?;
         Ok(Self { pods, controllers: BTreeMap::new(), gateway: None, deployments, plane })

@@ -3,10 +3,12 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::binaries::kubernetes;
+use crate::wait::{Look, until};
 
 /// Applies manifests with a kubeconfig.
 ///
@@ -14,6 +16,19 @@ use crate::binaries::kubernetes;
 /// With the API server's words when it refuses one.
 pub fn apply(kubeconfig: &Path, manifests: &str) -> Result<()> {
     kubectl(kubeconfig, &["apply", "--server-side", "-f", "-"], Some(manifests)).map(|_| ())
+}
+
+/// Waits until the API server serves every kind that is defined: for a moment after it took the definitions it knows none of them.
+///
+/// # Errors
+/// When one of them is not served within a minute.
+pub async fn kinds_are_served(kubeconfig: &Path) -> Result<()> {
+    let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+    // Repeated: kubectl gives up at once on a definition that shows no conditions yet.
+    until("the kinds to be served", Duration::from_secs(60), || async {
+        Ok(kubectl(kubeconfig, &wait, None).map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
+    })
+    .await
 }
 
 /// Runs kubectl with a kubeconfig; returns what it prints.
