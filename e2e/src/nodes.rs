@@ -3,7 +3,8 @@
 //! Used by the tests called `kind_*`, which `make e2e` runs on clusters made here and names as left out on any other.
 //! Every fault is a value: when it is dropped, also by a failed check, the node is as before.
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -32,6 +33,15 @@ pub struct Node {
 #[derive(Debug)]
 pub struct PodProcess {
     node: Node,
+    id: u32,
+}
+
+/// A shell on the node of a process, at hand to kill it: to start one takes longer than some moments last.
+#[derive(Debug)]
+pub struct Killer {
+    shell: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
     id: u32,
 }
 
@@ -187,6 +197,50 @@ impl PodProcess {
     /// When it has ended already.
     pub fn kill(&self) -> Result<()> {
         self.node.run(&format!("kill -9 {}", self.id)).map(drop)
+    }
+
+    /// Gets ready to kill it: what is left to do then is one line to a shell that listens already.
+    ///
+    /// # Errors
+    /// When no shell can be started on the node.
+    pub fn aim(&self) -> Result<Killer> {
+        let mut shell = Command::new("docker")
+            .args(["exec", "-i", &self.node.name, "sh"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("failed to start docker")?;
+        let input = shell.stdin.take().context("no pipe to the shell")?;
+        let output = BufReader::new(shell.stdout.take().context("no pipe from the shell")?);
+        let mut killer = Killer { shell, input, output, id: self.id };
+        killer.orders("true").context("the shell on the node does not listen")?;
+        Ok(killer)
+    }
+}
+
+impl Killer {
+    /// SIGKILL, now.
+    ///
+    /// # Errors
+    /// When the process has ended already.
+    pub fn kill(mut self) -> Result<()> {
+        let command = format!("kill -9 {}", self.id);
+        self.orders(&command)
+    }
+
+    fn orders(&mut self, command: &str) -> Result<()> {
+        writeln!(self.input, "{command} && echo done || echo failed")?;
+        let mut answer = String::new();
+        self.output.read_line(&mut answer)?;
+        ensure!(answer.trim() == "done", "{command} on a node: {answer:?}");
+        Ok(())
+    }
+}
+
+impl Drop for Killer {
+    fn drop(&mut self) {
+        let _gone = self.shell.kill();
+        let _status = self.shell.wait();
     }
 }
 

@@ -24,6 +24,9 @@ use operator_api::ConnectionState;
 use operator_api::kms_key::KeyState;
 use serde_json::json;
 
+/// How many leaders may be killed too late before the right moment is called out of reach.
+const MOST_KILLS: u32 = 5;
+
 /// INV-18, INV-09: what was acknowledged is on the volume, and the peers serve meanwhile.
 #[tokio::test]
 async fn a_killed_hsm_process_costs_an_application_nothing() -> Result<()> {
@@ -56,22 +59,7 @@ async fn a_leader_killed_in_the_middle_of_a_connect_is_succeeded_and_the_passwor
     let mut sdk = cluster.application().await?;
     let blob = sdk.kms("encrypt", &json!({ "KeyId": ALIAS, "Plaintext": bytes(b"before") }))?.ok()?;
     for moment in [Moment::Connecting, Moment::RotationBegun] {
-        cluster.deployments_are_ready()?;
-        tenant.disconnect(NAME).await?;
-        let reached = reach(&cluster, &tenant.cluster_is_active(NAME).await?).await?;
-        let refused = refused_logins(&reached).await?;
-        let leader = cluster.leader()?;
-        let process = PodProcess::of(&cluster, SYSTEM_NAMESPACE, &leader)?;
-
-        tenant.want_connection(NAME, "CONNECTED").await?;
-        moment.comes(&cluster, &tenant, reached.hsms.cluster_id()).await?;
-        process.kill()?;
-        let state = tenant.stores().get(NAME).await?.status.and_then(|status| status.connection_state);
-        assert_eq!(state, Some(ConnectionState::Connecting), "{moment:?}: the leader was killed too late");
-        // Without its pod it cannot come back and go on itself.
-        let now = ["delete", "pod", &leader, "--namespace", SYSTEM_NAMESPACE, "--grace-period=0", "--force"];
-        cluster.kubectl(&now)?;
-
+        let Killed { leader, reached, refused } = killed_in_time(&cluster, &tenant, moment).await?;
         tenant.store_reaches(NAME, ConnectionState::Connected).await?;
         assert_ne!(cluster.leader()?, leader, "{moment:?}");
         assert_eq!(refused_logins(&reached).await?, refused, "INV-26, {moment:?}: no login was refused");
@@ -80,6 +68,43 @@ async fn a_leader_killed_in_the_middle_of_a_connect_is_succeeded_and_the_passwor
     let opened = eventually_ok(&mut sdk, "decrypt", &json!({ "CiphertextBlob": blob["CiphertextBlob"] })).await?;
     assert_eq!(bytes_of(&opened, "Plaintext")?, b"before");
     Ok(())
+}
+
+/// A leader that died in the middle of a connect.
+struct Killed {
+    leader: String,
+    reached: ReachedHsms,
+    /// Logins that the HSMs had refused before.
+    refused: u64,
+}
+
+/// The moment lasts a fraction of a second, so on a busy machine some kills come too late: then all begins anew, with the next leader.
+async fn killed_in_time(cluster: &Cluster, tenant: &Tenant, moment: Moment) -> Result<Killed> {
+    for _ in 0..MOST_KILLS {
+        cluster.deployments_are_ready()?;
+        tenant.disconnect(NAME).await?;
+        let reached = reach(cluster, &tenant.cluster_is_active(NAME).await?).await?;
+        let refused = refused_logins(&reached).await?;
+        let leader = cluster.leader()?;
+        let killer = PodProcess::of(cluster, SYSTEM_NAMESPACE, &leader)?.aim()?;
+
+        tenant.want_connection(NAME, "CONNECTED").await?;
+        if moment.comes(cluster, tenant, reached.hsms.cluster_id()).await? {
+            killer.kill()?;
+            if state(tenant).await? == Some(ConnectionState::Connecting) {
+                // Without its pod it cannot come back and go on itself.
+                let now = ["delete", "pod", &leader, "--namespace", SYSTEM_NAMESPACE, "--grace-period=0", "--force"];
+                cluster.kubectl(&now)?;
+                return Ok(Killed { leader, reached, refused });
+            }
+        }
+        println!("{moment:?}: {leader} was killed too late, or not at all");
+    }
+    anyhow::bail!("{moment:?}: {MOST_KILLS} leaders were killed too late")
+}
+
+async fn state(tenant: &Tenant) -> Result<Option<ConnectionState>> {
+    Ok(tenant.stores().get(NAME).await?.status.and_then(|status| status.connection_state))
 }
 
 /// When a leader is killed.
@@ -92,20 +117,23 @@ enum Moment {
 }
 
 impl Moment {
-    async fn comes(self, cluster: &Cluster, tenant: &Tenant, cluster_id: &str) -> Result<()> {
+    /// Whether it was seen before the connect was over.
+    async fn comes(self, cluster: &Cluster, tenant: &Tenant, cluster_id: &str) -> Result<bool> {
         let secrets: Api<Secret> = Api::namespaced(cluster.admin().await?, VAULT_NAMESPACE);
-        let end = Instant::now() + PATIENCE;
-        // Without a pause: what is looked for lasts a fraction of a second.
+        let (ring, end) = (SecretName::Ring.of(cluster_id), Instant::now() + PATIENCE);
         while Instant::now() < end {
-            let come = match self {
-                Self::Connecting => {
-                    let status = tenant.stores().get(NAME).await?.status.unwrap_or_default();
-                    status.connection_state == Some(ConnectionState::Connecting)
+            // Without a pause: what is looked for lasts a fraction of a second.
+            for _ in 0..20 {
+                let come = match self {
+                    Self::Connecting => state(tenant).await? == Some(ConnectionState::Connecting),
+                    Self::RotationBegun => e2e::ring::has_intent(&secrets.get(&ring).await?)?,
+                };
+                if come {
+                    return Ok(true);
                 }
-                Self::RotationBegun => e2e::ring::has_intent(&secrets.get(&SecretName::Ring.of(cluster_id)).await?)?,
-            };
-            if come {
-                return Ok(());
+            }
+            if state(tenant).await? == Some(ConnectionState::Connected) {
+                return Ok(false);
             }
         }
         anyhow::bail!("{self:?} did not come")
