@@ -1,7 +1,7 @@
 //! Use-only delegates (D12) and the pool that gateways use them through.
 
 use crate::harness::Cluster;
-use crate::harness::cluster::DIAL;
+use crate::harness::cluster::{DIAL, PATIENCE};
 use crate::harness::keys::{STORE, connected};
 use hsm_client::pki::ClientRole;
 use hsm_client::{ClientIdentity, HsmError, Pool, PoolError, ReturnCode, Session};
@@ -10,12 +10,16 @@ use std::time::{Duration, Instant};
 
 async fn pool(cluster: &Cluster, gateway: Arc<ClientIdentity>) -> Pool {
     let pool = Pool::new(gateway, cluster.anchor(), STORE, 1, cluster.endpoints().await, "local-1b");
-    let deadline = Instant::now() + DIAL;
+    all_connect(&pool).await;
+    pool
+}
+
+async fn all_connect(pool: &Pool) {
+    let deadline = Instant::now() + PATIENCE;
     while pool.available() < 3 {
         assert!(Instant::now() < deadline, "{:?}", pool.members());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    pool
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,7 +78,8 @@ async fn the_pool_goes_on_with_the_hsms_that_are_left_and_heals_when_they_return
     cluster.kill(2);
     let begun = Instant::now();
     assert_eq!(pool.decrypt(&blob, b"").await.map(drop), Err(PoolError::Unavailable));
-    assert!(begun.elapsed() < Duration::from_millis(4500), "{:?}", begun.elapsed());
+    // The pool gives up after four; the rest is for a busy machine to wake the one that waits.
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
     cluster.start(1);
     assert!(pool.wait_available(DIAL).await);
     assert!(pool.decrypt(&blob, b"").await.is_ok());
@@ -125,10 +130,13 @@ async fn no_request_fails_while_one_hsm_after_the_other_is_killed() {
         })
         .collect();
     for index in [0, 1, 2, 1] {
+        // Time for load, and for the pool to notice whom it lost. The next one is killed when that one is back: one HSM at a time.
         tokio::time::sleep(Duration::from_millis(300)).await;
+        all_connect(&pool).await;
         cluster.restart(index);
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    all_connect(&pool).await;
     stop.cancel();
     for worker in workers {
         assert!(worker.await.expect("no request failed") > 0);
@@ -167,17 +175,16 @@ async fn an_hsm_that_hangs_costs_a_moment_and_fails_no_request() {
         assert!(begun.elapsed() < Duration::from_secs(20), "the hanging HSM is never given up");
         pool.encrypt(key_id, b"x", b"").await.expect("encrypts");
     }
-    let begun = Instant::now();
     for _ in 0..20 {
+        assert_eq!(pool.available(), 2, "who has no session is not asked: {:?}", pool.members());
+        let begun = Instant::now();
         pool.encrypt(key_id, b"x", b"").await.expect("encrypts");
+        // So long the pool waits for an HSM that hangs before it asks the next one.
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     }
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(pool.available(), 2, "{:?}", pool.members());
     cluster.thaw(1);
-    let deadline = Instant::now() + DIAL;
-    while pool.available() < 3 {
-        assert!(Instant::now() < deadline, "{:?}", pool.members());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    all_connect(&pool).await;
 }
 
 /// A pod that is made again has another address: the sessions of the others stay as they are.
@@ -194,11 +201,7 @@ async fn a_new_list_of_endpoints_moves_one_hsm_and_leaves_the_others_connected()
     assert_eq!(endpoints[0].identity_fingerprint, before.identity_fingerprint);
     pool.update_endpoints(endpoints.clone());
     assert!(pool.available() >= 2, "the other sessions were dropped");
-    let deadline = Instant::now() + DIAL;
-    while pool.available() < 3 {
-        assert!(Instant::now() < deadline, "{:?}", pool.members());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    all_connect(&pool).await;
     pool.update_endpoints(endpoints[1..].to_vec());
     assert_eq!(pool.members().len(), 2);
     pool.encrypt(key_id, b"x", b"").await.expect("encrypts");
