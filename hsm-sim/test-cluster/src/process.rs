@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// How long a process may take to listen or to give up: a debug build on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What the log says once the process serves users and keys.
+const SERVES: &str = r#""message":"serving""#;
+
 /// Where one pod's files are and where it listens.
 #[derive(Clone)]
 pub struct PodFiles {
@@ -96,6 +99,27 @@ impl PodFiles {
         let output = child.wait_with_output().expect("reads");
         let text = [output.stdout, output.stderr].concat();
         (output.status, String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Starts the process where it refuses to run if its peers say so in time: how it ended and what it said. If it serves, it is killed,
+    /// and the error is how long it took until then.
+    ///
+    /// # Errors
+    /// When it serves.
+    pub fn start_against_peers(&self) -> Result<(ExitStatus, String), Duration> {
+        let (begun, logged) = (Instant::now(), self.log_text().len());
+        let child = self.command().stdout(self.log()).stderr(self.log()).spawn().expect("starts hsm-sim");
+        let mut process = Process { child, log: self.directory.join("log") };
+        loop {
+            let ended = process.child.try_wait().expect("waits");
+            let said = self.log_text().split_off(logged);
+            match ended {
+                Some(status) => return Ok((status, said)),
+                None if said.contains(SERVES) => return Err(begun.elapsed()),
+                None => assert!(begun.elapsed() < PATIENCE, "hsm-sim neither serves nor ends: {said}"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
