@@ -94,7 +94,8 @@ async fn a_silent_peer_times_out_in_the_phase_it_is_silent_in() {
     let hsm = ScriptedHsm::start(&lineage, Script::for_lineage(&lineage)).await;
     let mut endpoint = hsm.endpoint();
     endpoint.address = silent.local_addr().expect("has one");
-    let limit = Duration::from_millis(200);
+    // The phase before, the TCP connection, has the same limit and must keep it also on a busy machine.
+    let limit = Duration::from_secs(1);
     let begun = std::time::Instant::now();
     let refused = Session::connect(&endpoint, &lineage.client(), &lineage.anchor(), limit).await;
     let Err(ConnectError::OuterTls(error)) = refused else { panic!("{:?}", refused.err()) };

@@ -23,6 +23,9 @@ use super::connection::{BODY_BYTES, HEADER_BYTES, HEADER_FIELDS};
 use super::*;
 use crate::router::tests::bench::Bench;
 
+/// How long the server may take for anything on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A certificate authority of its own, and what it issued for `localhost`.
 struct Issued {
     authority: String,
@@ -169,6 +172,16 @@ async fn headers_beyond_the_limit_are_refused() {
     assert!(serving.bench.records().is_empty());
 }
 
+/// Waits for what the server does in its own time.
+async fn until(holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.expect("the server did not do it");
+}
+
 #[tokio::test]
 async fn at_the_end_requests_under_way_are_answered_and_new_connections_are_not_accepted() {
     let issued = issue();
@@ -180,15 +193,16 @@ async fn at_the_end_requests_under_way_are_answered_and_new_connections_are_not_
         .request(0)
         .map(|_| StreamBody::new(std::mem::replace(&mut rest, futures::channel::mpsc::unbounded().1)));
     let mut sender = serving.connect(&issued.authority).await;
+    let gateway = &serving.bench.gateway;
+    until(|| gateway.metrics.connections.get() == 1).await;
+    // A request whose head has been read holds the gateway.
+    let idle = Arc::strong_count(gateway);
     let under_way = tokio::spawn(async move { sender.send_request(request).await });
-    // The server has read the head when it has accepted the connection and counted it.
-    while serving.bench.gateway.metrics.connections.get() == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    until(|| Arc::strong_count(gateway) > idle).await;
     serving.shutdown.cancel();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(TcpStream::connect(serving.address).await.is_err(), "no new connections");
+    let refused = async { while TcpStream::connect(serving.address).await.is_ok() {} };
+    timeout(PATIENCE, refused).await.expect("no new connections");
+    assert!(!under_way.is_finished(), "the request was cut off");
     body.unbounded_send(Ok(Frame::data(json.slice(1..)))).unwrap();
     drop(body);
     assert_eq!(under_way.await.unwrap().unwrap().status(), StatusCode::OK);
