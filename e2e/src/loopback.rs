@@ -6,6 +6,9 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
 
+/// Where the processes of a [`Block`] listen, as first and last address and ports: the operator's, and the first three HSMs.
+const LISTENERS: [(u8, u8, &[u16]); 2] = [(1, 9, &[8080, 8443]), (11, 13, &[2223, 2224, 9090])];
+
 /// A block `127.<a>.<b>.0/24` that belongs to one test until it is dropped. Three hsm-sim processes need the same
 /// ports, so each gets an address instead; the lock file keeps test binaries that run at once apart.
 #[derive(Debug)]
@@ -15,7 +18,8 @@ pub struct Block {
 }
 
 impl Block {
-    /// Takes the first free block.
+    /// Takes the first free block. Processes that a killed test left behind keep their addresses, though its lock is gone: such a block is
+    /// not free.
     ///
     /// # Errors
     /// When all 200 are taken or the lock files cannot be made.
@@ -25,16 +29,27 @@ impl Block {
         for third in 1..=200_u8 {
             let lock = File::options().create(true).truncate(false).write(true).open(folder.join(third.to_string()))?;
             if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                return Ok(Self { third, _lock: lock });
+                let block = Self { third, _lock: lock };
+                if block.is_silent() {
+                    return Ok(block);
+                }
             }
         }
-        bail!("all loopback blocks are taken: are other tests still running?")
+        bail!("all loopback blocks are taken: are other tests still running, or processes left of one that was killed?")
     }
 
     /// The address of host `number` (1..=254) in this block.
     #[must_use]
     pub fn address(&self, number: u8) -> Ipv4Addr {
         Ipv4Addr::new(127, 77, self.third, number)
+    }
+
+    /// Whether nobody listens where the processes of this block will.
+    fn is_silent(&self) -> bool {
+        let free = |number: u8, port: u16| TcpListener::bind((self.address(number), port)).is_ok();
+        LISTENERS
+            .iter()
+            .all(|(first, last, ports)| (*first..=*last).all(|number| ports.iter().all(|port| free(number, *port))))
     }
 }
 
