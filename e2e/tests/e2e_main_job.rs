@@ -3,6 +3,7 @@
 //! Run by `make e2e`, one test at a time: they share one cluster and one set of HSMs.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use e2e::cluster::Cluster;
@@ -12,11 +13,16 @@ use e2e::installation::HSM_NAMESPACE;
 use e2e::load::Load;
 use e2e::quickstart::{ALIAS, NAME};
 use e2e::scenario::{PATIENCE, eventually_ok, password_secret};
-use e2e::sdk::{Retries, bytes, bytes_of, cli};
+use e2e::sdk::{Retries, Sdk, bytes, bytes_of, cli};
 use e2e::wait::{Look, until};
 use operator_api::kms_key::KeyState;
 use operator_api::{ConnectionErrorCode, ConnectionState};
 use serde_json::{Value, json};
+
+/// An HSM that takes longer over a request makes the gateway ask another one, and then both count it.
+const ATTEMPT: Duration = Duration::from_secs(1);
+/// How often requests are counted before the machine is called too busy for it.
+const MOST_PASSES: u32 = 5;
 
 fn pods(cluster: &Cluster) -> Result<Vec<Value>> {
     let list = cluster.kubectl(&[
@@ -127,14 +133,32 @@ async fn every_hsm_holds_the_key_and_their_counters_rise_by_exactly_the_requests
         }
         Ok(sum)
     };
-    let before = counted().await?;
-    for number in 0..20_u8 {
+    for _ in 0..MOST_PASSES {
+        let before = counted().await?;
+        let slowest = encrypt_and_decrypt(&mut sdk, 20)?;
+        if slowest < ATTEMPT {
+            assert_eq!(counted().await? - before, 40);
+            return Ok(());
+        }
+        println!("disturbed: a pair of requests took {slowest:?}");
+        // What was asked twice may be counted late.
+        tokio::time::sleep(2 * ATTEMPT).await;
+    }
+    anyhow::bail!("in each of {MOST_PASSES} passes a pair of requests took longer than {ATTEMPT:?}")
+}
+
+/// Some pairs of requests, and how long the slowest pair took.
+fn encrypt_and_decrypt(sdk: &mut Sdk, pairs: u8) -> Result<Duration> {
+    let mut slowest = Duration::ZERO;
+    for number in 0..pairs {
+        let begun = Instant::now();
         let request = json!({ "KeyId": ALIAS, "Plaintext": bytes(&[number]) });
         let blob = sdk.kms("encrypt", &request)?.ok()?["CiphertextBlob"].clone();
-        assert_eq!(bytes_of(&sdk.kms("decrypt", &json!({ "CiphertextBlob": blob }))?.ok()?, "Plaintext")?, [number]);
+        let opened = sdk.kms("decrypt", &json!({ "CiphertextBlob": blob }))?.ok()?;
+        assert_eq!(bytes_of(&opened, "Plaintext")?, [number]);
+        slowest = slowest.max(begun.elapsed());
     }
-    assert_eq!(counted().await? - before, 40);
-    Ok(())
+    Ok(slowest)
 }
 
 /// INV-18, D12: an application with the SDK's own retries notices nothing of one lost pod.
