@@ -81,12 +81,7 @@ impl Drop for Load {
 fn work(mut sdk: Sdk, retries: Retries, stop: &AtomicBool, seen: &Mutex<Seen>) -> Result<()> {
     while !stop.load(Ordering::Relaxed) {
         let second = sdk.traffic(ALIAS, 1, retries)?;
-        let mut sum = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        sum.calls += second.calls;
-        sum.wrong += second.wrong;
-        sum.failed += second.failed;
-        sum.slowest = sum.slowest.max(second.slowest);
-        sum.errors.extend(second.errors);
+        *seen.lock().unwrap_or_else(PoisonError::into_inner) += second;
     }
     Ok(())
 }

@@ -117,6 +117,16 @@ pub struct Seen {
     pub errors: Vec<String>,
 }
 
+impl std::ops::AddAssign for Seen {
+    fn add_assign(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.wrong += other.wrong;
+        self.failed += other.failed;
+        self.slowest = self.slowest.max(other.slowest);
+        self.errors.extend(other.errors);
+    }
+}
+
 /// A running boto3.
 #[derive(Debug)]
 pub struct Sdk {
