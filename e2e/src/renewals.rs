@@ -64,13 +64,20 @@ impl Legs {
         let deadline = Instant::now() + patience;
         loop {
             self.look().await?;
-            let renewals = self.renewals();
-            if renewals.values().all(|count| *count >= times) {
+            if self.renewed(times) {
                 return Ok(());
             }
+            let renewals = self.renewals();
             ensure!(Instant::now() < deadline, "not renewed {times} times within {patience:?}: {renewals:?}");
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
+    }
+
+    /// Whether every leg has gone over to another certificate so many times.
+    #[must_use]
+    pub fn renewed(&self, times: usize) -> bool {
+        let renewals = self.renewals();
+        renewals.len() == self.clients.len() + self.servers.len() && renewals.values().all(|count| *count >= times)
     }
 
     /// How often each leg went over to another certificate.

@@ -1,17 +1,15 @@
 //! Certificates that end after half a minute, under load (D7, D12): every one is renewed several times, by nobody, and no request notices.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use e2e::installation::{GATEWAY_NAMESPACE, Installation, VAULT_NAMESPACE, entry};
+use e2e::installation::{GATEWAY_NAMESPACE, Installation, entry};
 use e2e::quickstart::{self, ACCESS_KEY, ALIAS, NAME};
+use e2e::renewals::Legs;
 use e2e::scenario::Tenant;
 use e2e::sdk::{Sdk, Seen};
-use e2e::tls::presented;
 use e2e::wait::{Look, until};
-use hsm_client::pki;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use serde_json::{Value, json};
@@ -44,54 +42,14 @@ async fn bench() -> Result<(Installation, Tenant)> {
     Ok((installation, tenant))
 }
 
-/// What each leg shows: from the wire where a server presents it, from the Secret where a client uses it.
-struct Legs {
-    secrets: BTreeMap<&'static str, (Api<Secret>, String)>,
-    ports: BTreeMap<&'static str, String>,
-    seen: BTreeMap<&'static str, BTreeSet<String>>,
-}
-
-impl Legs {
-    async fn of(installation: &Installation, tenant: &Tenant) -> Result<Self> {
-        let cluster = tenant.clusters().get(NAME).await?;
-        let id = cluster.spec.cluster_id.context("no cluster id")?;
-        let hsm = cluster.status.context("no status")?.hsms.remove(0);
-        let admin = installation.admin().await?;
-        let secret =
-            |namespace: &str, suffix: &str| (Api::namespaced(admin.clone(), namespace), format!("{id}-{suffix}"));
-        Ok(Self {
-            secrets: BTreeMap::from([
-                ("gateway to HSM", secret(GATEWAY_NAMESPACE, "client")),
-                ("controllers to HSM", secret(VAULT_NAMESPACE, "controllers-client")),
-            ]),
-            ports: BTreeMap::from([
-                ("client to gateway", format!("{}:8443", installation.pods.address(5))),
-                ("provisioning", format!("{}:2224", hsm.eni_ip.context("no address")?)),
-            ]),
-            seen: BTreeMap::new(),
-        })
-    }
-
-    async fn look(&mut self) -> Result<()> {
-        for (leg, (api, name)) in &self.secrets {
-            let certificate = entry(&api.get(name).await?, "tls.crt")?;
-            self.seen.entry(leg).or_default().insert(hex::encode(pki::certificate_fingerprint(&certificate)?));
-        }
-        for (leg, address) in self.ports.clone() {
-            let fingerprint = tokio::task::spawn_blocking(move || presented(&address)).await??;
-            self.seen.entry(leg).or_default().insert(fingerprint);
-        }
-        Ok(())
-    }
-
-    fn renewals(&self) -> BTreeMap<&'static str, usize> {
-        self.seen.iter().map(|(leg, certificates)| (*leg, certificates.len() - 1)).collect()
-    }
-
-    fn are_renewed(&self) -> bool {
-        let renewals = self.renewals();
-        renewals.len() == 4 && renewals.values().all(|count| *count >= RENEWALS)
-    }
+/// The four legs of the quickstart's cluster: its first HSM stands for all.
+async fn legs(installation: &Installation, tenant: &Tenant) -> Result<Legs> {
+    let cluster = tenant.clusters().get(NAME).await?;
+    let id = cluster.spec.cluster_id.context("no cluster id")?;
+    let hsm = cluster.status.context("no status")?.hsms.remove(0);
+    let https = format!("{}:8443", installation.pods.address(5));
+    let provisioning = format!("{}:2224", hsm.eni_ip.context("no address")?);
+    Ok(Legs::of(&installation.admin().await?, &id, &https, &provisioning))
 }
 
 /// Traffic until the other end of `going_on` is dropped: when enough was seen, or when a check has failed.
@@ -111,14 +69,14 @@ async fn every_certificate_is_renewed_again_and_again_under_load_and_no_request_
     let sdk = quickstart::application(&mut installation).await?;
     let secrets: Api<Secret> = Api::namespaced(installation.admin().await?, GATEWAY_NAMESPACE);
     let bundle = entry(&secrets.get("gateway-serving").await?, "ca.crt")?;
-    let mut legs = Legs::of(&installation, &tenant).await?;
+    let mut legs = legs(&installation, &tenant).await?;
     let (go_on, going_on) = channel();
     let mut go_on = Some(go_on);
     let load = std::thread::spawn(move || traffic(sdk, &going_on));
     let begun = Instant::now();
     while !load.is_finished() {
         legs.look().await?;
-        if begun.elapsed() >= LONGEST_LOAD || begun.elapsed() >= LOAD && legs.are_renewed() {
+        if begun.elapsed() >= LONGEST_LOAD || begun.elapsed() >= LOAD && legs.renewed(RENEWALS) {
             drop(go_on.take());
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -128,7 +86,7 @@ async fn every_certificate_is_renewed_again_and_again_under_load_and_no_request_
     println!("{renewals:?} renewals and {} calls in {:?}", traffic.calls, begun.elapsed());
     assert_eq!((traffic.wrong, traffic.failed), (0, 0), "{traffic:?} {}", installation.last_words());
     assert!(traffic.calls > 200, "{traffic:?}");
-    assert!(legs.are_renewed(), "{renewals:?}");
+    assert!(legs.renewed(RENEWALS), "{renewals:?}");
     assert_eq!(entry(&secrets.get("gateway-serving").await?, "ca.crt")?, bundle, "what clients trust does not change");
     let cluster = serde_json::to_value(tenant.clusters().get(NAME).await?.status)?;
     assert_eq!(condition(&cluster)["status"], "True", "{cluster}");
