@@ -131,7 +131,7 @@ pub(super) async fn commands_of_the_other_port_and_unknown_ones_do_nothing_on_th
         for command in Command::ALL.iter().filter(|command| !is_client_command(**command)) {
             assert_eq!(wire.send(*command, &()).await.expect("answers"), expected, "{role:?} {command:?}");
         }
-        for number in [0, 1, 0x0100, 0x0208, 0x0505, 0x0607, 0xffff] {
+        for number in [0, 1, 0x0100, 0x0208, 0x0505, 0x0608, 0xffff] {
             let header =
                 FrameHeader { body_length: 0, kind: FrameKind::Request, command: number, request_id: 1, word: 0 };
             wire.write(&header.encode()).await.expect("writes");
