@@ -12,7 +12,7 @@ use operator_api::{ClaimPurpose, KeystoreClaim, KeystoreClaimSpec};
 use crate::{
     context::Context,
     effect::{self, Site},
-    read::unless_undefined,
+    read::{ReadError, unless_undefined},
     report::{Controller, Failure, Retry},
     write::WriteError,
 };
@@ -23,15 +23,9 @@ const HASH_DIGITS: usize = 40;
 /// A claim could not be read or written. Whether it was taken is then unknown and found out by the next try.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
-    /// The API server did not answer.
-    #[error("failed to read claim {name}")]
-    Read {
-        /// Name of the claim.
-        name: String,
-        /// Cause.
-        #[source]
-        source: kube::Error,
-    },
+    /// See [`ReadError`].
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// See [`WriteError`].
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -40,7 +34,7 @@ pub enum ClaimError {
 impl Failure for ClaimError {
     fn reason(&self) -> &'static str {
         match self {
-            Self::Read { .. } => "ApiUnavailable",
+            Self::Read(error) => error.reason(),
             Self::Write(error) => error.reason(),
         }
     }
@@ -87,8 +81,8 @@ pub async fn take(
     wanted: &KeystoreClaimSpec,
 ) -> Result<KeystoreClaimSpec, ClaimError> {
     let api = api(context);
-    let read = |source| ClaimError::Read { name: name.to_owned(), source };
-    if let Some(held) = api.get_opt(name).await.map_err(read)? {
+    let read = || ReadError::of(format!("claim {name}"));
+    if let Some(held) = api.get_opt(name).await.map_err(read())? {
         return Ok(held.spec);
     }
     let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
@@ -98,7 +92,7 @@ pub async fn take(
         Err(error) if error.is_conflict() => {}
         Err(error) => return Err(error.into()),
     }
-    api.get(name).await.map(|held| held.spec).map_err(read)
+    Ok(api.get(name).await.map_err(read())?.spec)
 }
 
 /// The claims of one purpose that `holder_uid` holds.
@@ -110,9 +104,8 @@ pub async fn held(
     purpose: ClaimPurpose,
     holder_uid: &str,
 ) -> Result<Vec<KeystoreClaim>, ClaimError> {
-    let read = |source| ClaimError::Read { name: format!("{purpose:?} of {holder_uid}"), source };
     let listed = api(context).list(&ListParams::default()).await.map(|claims| claims.items);
-    let mut claims = unless_undefined(listed).map_err(read)?;
+    let mut claims = unless_undefined(listed).map_err(ReadError::of(format!("claims, {purpose:?} of {holder_uid}")))?;
     claims.retain(|claim| claim.spec.purpose == purpose && claim.spec.holder_uid == holder_uid);
     Ok(claims)
 }

@@ -1,12 +1,14 @@
 //! A read from the API server that failed, with what was to be read: one word for it in every controller.
 
+use std::borrow::Cow;
+
 use crate::report::{Failure, Retry};
 
 /// The API server did not answer a read, or refused it.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to read {what}")]
 pub struct ReadError {
-    what: &'static str,
+    what: Cow<'static, str>,
     source: kube::Error,
 }
 
@@ -21,8 +23,8 @@ pub(crate) fn unless_undefined<T: Default>(read: Result<T, kube::Error>) -> Resu
 
 impl ReadError {
     /// For `map_err` on a read of `what`, for example `the CustomKeyStore`.
-    pub(crate) fn of(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
-        move |source| Self { what, source }
+    pub(crate) fn of(what: impl Into<Cow<'static, str>>) -> impl FnOnce(kube::Error) -> Self {
+        move |source| Self { what: what.into(), source }
     }
 }
 

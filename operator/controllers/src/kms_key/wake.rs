@@ -1,31 +1,34 @@
 //! Which changes elsewhere are a reason to look at keys again. There may be a hundred thousand of them, so what concerns only unfinished keys
 //! wakes no others; a missed wake only costs time (INV-72).
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use kube::ResourceExt;
 use operator_api::{CloudHsmCluster, CustomKeyStore, KmsKey};
 
 use crate::custom_key_store::members;
 
+/// What is hashed is compared within this process only.
+const HASHER: BuildHasherDefault<DefaultHasher> = BuildHasherDefault::new();
+
 /// What of a store matters to all its keys: not the count of keys in its status, or each new key would wake all others.
 pub(super) fn connection(store: &CustomKeyStore) -> Option<u64> {
     let status = store.status.as_ref();
-    Some(hash((store.uid(), status.map(|status| (status.connection_state, status.connection_generation)))))
+    Some(HASHER.hash_one((store.uid(), status.map(|status| (status.connection_state, status.connection_generation)))))
 }
 
 /// What of a store matters to its unfinished keys: which HSMs have come into service for it, or left.
 pub(super) fn service(store: &CustomKeyStore) -> Option<u64> {
     let conditions = store.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let pending = conditions.iter().find(|condition| condition.type_ == "CredentialsPending");
-    Some(hash((store.uid(), pending.map(|condition| &condition.message))))
+    Some(HASHER.hash_one((store.uid(), pending.map(|condition| &condition.message))))
 }
 
 /// What of a cluster matters to unfinished keys: which HSMs are active in which zones (D8).
 pub(super) fn active_hsms(cluster: &CloudHsmCluster) -> Option<u64> {
     let active: Vec<_> = members(cluster).into_iter().filter(|member| member.active).collect();
     let places: Vec<_> = active.iter().map(|member| (&member.hsm_id, &member.availability_zone)).collect();
-    Some(hash((cluster.uid(), places)))
+    Some(HASHER.hash_one((cluster.uid(), places)))
 }
 
 /// Whether the key is in the store.
@@ -39,12 +42,6 @@ pub(super) fn is_unfinished(key: &KmsKey) -> bool {
     let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     !ready || status.and_then(|status| status.observed_generation) != key.metadata.generation
-}
-
-fn hash(value: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use serde_json::json;
 use crate::{
     context::Context,
     effect::{self, Site},
+    read::ReadError,
     report::{Controller, Failure, Retry},
     write::WriteError,
 };
@@ -27,15 +28,9 @@ use crate::{
 /// A record could not be read or written; whether it was written the next try finds out (INV-23).
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
-    /// The API server did not answer or refused.
-    #[error("failed to read recovery record {name}")]
-    Read {
-        /// Name of the ConfigMap.
-        name: String,
-        /// Cause.
-        #[source]
-        source: kube::Error,
-    },
+    /// See [`ReadError`].
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// See [`WriteError`].
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -52,8 +47,7 @@ pub enum RecoveryError {
 impl Failure for RecoveryError {
     fn reason(&self) -> &'static str {
         match self {
-            Self::Read { source: kube::Error::Api(status), .. } if status.is_forbidden() => "ApiForbidden",
-            Self::Read { .. } => "ApiUnavailable",
+            Self::Read(error) => error.reason(),
             Self::Write(error) => error.reason(),
             Self::Malformed { .. } => "RecoveryRecordMalformed",
         }
@@ -116,7 +110,7 @@ pub async fn lookup(
 }
 
 async fn read(api: &Api<ConfigMap>, name: &str) -> Result<Option<ConfigMap>, RecoveryError> {
-    api.get_opt(name).await.map_err(|source| RecoveryError::Read { name: name.to_owned(), source })
+    Ok(api.get_opt(name).await.map_err(ReadError::of(format!("recovery record {name}")))?)
 }
 
 fn config_map(record: &RecoveryRecord, name: &str, entry: &str, text: &str) -> ConfigMap {

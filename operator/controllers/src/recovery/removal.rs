@@ -11,7 +11,7 @@ use kube::Api;
 use operator_api::{GROUP, RecordedKind, RecoveryRecord};
 
 use super::{RecoveryError, keep, lookup};
-use crate::{context::Context, effect::Site, report::Controller};
+use crate::{context::Context, effect::Site, read::ReadError, report::Controller};
 
 /// Notes in the record of an object that is being deleted that it was removed on its own, if so. Call it before the finalizer goes.
 ///
@@ -38,15 +38,12 @@ pub async fn note_removal(
 
 /// Whether the namespace or the definition is going: then nobody decided about this object.
 async fn goes_along(context: &Context, kind: RecordedKind, namespace: &str) -> Result<bool, RecoveryError> {
-    let read = |name: &str| {
-        let name = name.to_owned();
-        move |source| RecoveryError::Read { name, source }
-    };
     let namespaces = Api::<Namespace>::all(context.client.clone());
-    let namespace = namespaces.get_opt(namespace).await.map_err(read(namespace))?;
+    let namespace = namespaces.get_opt(namespace).await.map_err(ReadError::of(format!("namespace {namespace}")))?;
     let definition = format!("{}.{GROUP}", kind.plural());
     let definitions = Api::<CustomResourceDefinition>::all(context.client.clone());
-    let definition = definitions.get_opt(&definition).await.map_err(read(&definition))?;
+    let definition =
+        definitions.get_opt(&definition).await.map_err(ReadError::of(format!("definition {definition}")))?;
     let stays = namespace.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_none())
         && definition.is_some_and(|definition| definition.metadata.deletion_timestamp.is_none());
     Ok(!stays)

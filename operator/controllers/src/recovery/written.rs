@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -18,23 +18,19 @@ impl Written {
     /// Whether the record was stored with this text not long ago.
     pub(super) fn has(&self, map: &str, entry: &str, text: &str) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = known.get(&hash((map, entry)));
-        seen.is_some_and(|(digest, since)| *digest == hash(text) && since.elapsed() < BELIEVED)
+        let seen = known.get(&HASHER.hash_one((map, entry)));
+        seen.is_some_and(|(digest, since)| *digest == HASHER.hash_one(text) && since.elapsed() < BELIEVED)
     }
 
     /// Remembers that it is stored now.
     pub(super) fn note(&self, map: &str, entry: &str, text: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(hash((map, entry)), (hash(text), Instant::now()));
+        known.insert(HASHER.hash_one((map, entry)), (HASHER.hash_one(text), Instant::now()));
     }
 }
 
 /// Not cryptographic: the texts are our own.
-fn hash(value: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
+const HASHER: BuildHasherDefault<DefaultHasher> = BuildHasherDefault::new();
 
 #[cfg(test)]
 mod tests {
