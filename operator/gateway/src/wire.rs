@@ -18,7 +18,9 @@ use crate::error::{ApiError, ErrorCode};
 /// # Errors
 /// `SerializationException` without the parser's own text, which would repeat parts of the body (INV-55).
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|_| {
+    // All of it must be text, members that nobody reads too (RFC 8259 section 8.1): the parser alone would skip those unseen.
+    let read = std::str::from_utf8(body).ok().and_then(|text| serde_json::from_str(text).ok());
+    read.ok_or_else(|| {
         ApiError::new(
             ErrorCode::Serialization,
             "The request body is not a JSON object with members of the expected types.",
