@@ -3,7 +3,7 @@
 //! `make e2e` provides it (kind) or takes the user's own. Every test begins from the same ground, [`Cluster::ready`],
 //! which repairs what an earlier test left behind, so tests may run in any order and alone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -130,6 +130,12 @@ impl Cluster {
     /// When the kubeconfig cannot be read.
     pub async fn admin(&self) -> Result<Client> {
         client_of(&self.kubeconfig).await
+    }
+
+    /// The administrator's kubeconfig.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     /// Runs kubectl and returns what it prints.

@@ -15,6 +15,7 @@ pub mod control_plane;
 pub mod crash;
 pub mod forward;
 pub mod hsm;
+pub mod identity;
 pub mod installation;
 pub mod kubectl;
 pub mod load;

@@ -3,6 +3,7 @@
 //! The bench has no controller manager, so what the namespace controller does after `kubectl delete namespace` is done here: everything in it is
 //! deleted, then the namespace is finalized.
 
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::binaries::{checkout, ours};
+use crate::cluster::Cluster;
 use crate::installation::Installation;
+use crate::kubectl::kubectl;
 use crate::quickstart::NAME;
 use crate::wait::{Look, until};
 
@@ -19,13 +22,50 @@ pub const KINDS: [&str; 5] = ["cloudhsmclusters", "customkeystores", "kmskeys", 
 /// What else the quickstart puts there.
 const OTHERS: &str = "secrets,roles,rolebindings,configmaps,events";
 
+/// What an administrator has a kubeconfig for: the bench's API server or a cluster.
+pub trait Administered {
+    /// The administrator's kubeconfig.
+    fn kubeconfig(&self) -> PathBuf;
+
+    /// What the product said last, for the message of a failed step.
+    fn last_words(&self) -> String;
+
+    /// Runs kubectl as the administrator.
+    ///
+    /// # Errors
+    /// With its error output when it fails.
+    fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        kubectl(&self.kubeconfig(), arguments, None)
+    }
+}
+
+impl Administered for Installation {
+    fn kubeconfig(&self) -> PathBuf {
+        self.plane.admin_kubeconfig()
+    }
+
+    fn last_words(&self) -> String {
+        Self::last_words(self)
+    }
+}
+
+impl Administered for Cluster {
+    fn kubeconfig(&self) -> PathBuf {
+        Self::kubeconfig(self).to_owned()
+    }
+
+    fn last_words(&self) -> String {
+        self.kubectl(&["get", "pods", "--all-namespaces"]).unwrap_or_default()
+    }
+}
+
 /// Runs `kubectl keystore` as an administrator, whatever it answers.
 ///
 /// # Errors
 /// When it cannot be started.
-pub fn keystore(installation: &Installation, arguments: &[&str]) -> Result<Output> {
+pub fn keystore(bench: &impl Administered, arguments: &[&str]) -> Result<Output> {
     let mut command = Command::new(ours("kubectl-keystore")?);
-    command.args(arguments).env("KUBECONFIG", installation.plane.admin_kubeconfig());
+    command.args(arguments).env("KUBECONFIG", bench.kubeconfig());
     command.output().context("failed to start kubectl-keystore")
 }
 
@@ -33,8 +73,8 @@ pub fn keystore(installation: &Installation, arguments: &[&str]) -> Result<Outpu
 ///
 /// # Errors
 /// With everything that it printed when its exit code is another than 0.
-pub fn keystore_ok(installation: &Installation, arguments: &[&str]) -> Result<String> {
-    let output = keystore(installation, arguments)?;
+pub fn keystore_ok(bench: &impl Administered, arguments: &[&str]) -> Result<String> {
+    let output = keystore(bench, arguments)?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "kubectl keystore {}: {}\n{out}\n{err}", arguments.join(" "), output.status);
     Ok(out.into_owned())
@@ -44,8 +84,8 @@ pub fn keystore_ok(installation: &Installation, arguments: &[&str]) -> Result<St
 ///
 /// # Errors
 /// When it prints no JSON.
-pub fn status(installation: &Installation) -> Result<(Value, Option<i32>)> {
-    let output = keystore(installation, &["status", "-n", NAME, "-o", "json"])?;
+pub fn status(bench: &impl Administered) -> Result<(Value, Option<i32>)> {
+    let output = keystore(bench, &["status", "-n", NAME, "-o", "json"])?;
     let tree = serde_json::from_slice(&output.stdout);
     Ok((tree.with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?, output.status.code()))
 }
@@ -54,11 +94,11 @@ pub fn status(installation: &Installation) -> Result<(Value, Option<i32>)> {
 ///
 /// # Errors
 /// When the key is still protected after half a minute.
-pub async fn break_the_glass(installation: &Installation) -> Result<()> {
-    installation.kubectl(&["delete", "validatingadmissionpolicybindings", "--all"])?;
+pub async fn break_the_glass(bench: &impl Administered) -> Result<()> {
+    bench.kubectl(&["delete", "validatingadmissionpolicybindings", "--all"])?;
     until("the protection to be gone", Duration::from_secs(30), || async {
         let probe = ["delete", "kmskey", NAME, "--namespace", NAME, "--dry-run=server"];
-        Ok(installation.kubectl(&probe).map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
+        Ok(bench.kubectl(&probe).map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
     })
     .await
 }
@@ -67,23 +107,23 @@ pub async fn break_the_glass(installation: &Installation) -> Result<()> {
 ///
 /// # Errors
 /// When one does not go.
-pub fn delete_objects(installation: &Installation, kinds: &[&str]) -> Result<()> {
+pub fn delete_objects(bench: &impl Administered, kinds: &[&str]) -> Result<()> {
     for kind in kinds {
-        installation.kubectl(&["delete", kind, "--all", "--namespace", NAME, "--wait=false"])?;
+        bench.kubectl(&["delete", kind, "--all", "--namespace", NAME, "--wait=false"])?;
     }
-    wait_gone(installation, kinds)
+    wait_gone(bench, kinds)
 }
 
 /// Takes every finalizer off by hand.
 ///
 /// # Errors
 /// When the API server refuses.
-pub fn strip_finalizers(installation: &Installation, kinds: &[&str]) -> Result<()> {
+pub fn strip_finalizers(bench: &impl Administered, kinds: &[&str]) -> Result<()> {
     for kind in kinds {
-        let named = installation.kubectl(&["get", kind, "--namespace", NAME, "--output=name"])?;
+        let named = bench.kubectl(&["get", kind, "--namespace", NAME, "--output=name"])?;
         for object in named.lines() {
             let none = r#"{"metadata":{"finalizers":null}}"#;
-            installation.kubectl(&["patch", object, "--namespace", NAME, "--type=merge", "--patch", none])?;
+            bench.kubectl(&["patch", object, "--namespace", NAME, "--type=merge", "--patch", none])?;
         }
     }
     Ok(())
@@ -93,12 +133,12 @@ pub fn strip_finalizers(installation: &Installation, kinds: &[&str]) -> Result<(
 ///
 /// # Errors
 /// When the API server refuses.
-pub fn delete_namespace(installation: &Installation) -> Result<()> {
-    installation.kubectl(&["delete", "namespace", NAME, "--wait=false"])?;
+pub fn delete_namespace(bench: &impl Administered) -> Result<()> {
+    bench.kubectl(&["delete", "namespace", NAME, "--wait=false"])?;
     for kind in KINDS {
-        installation.kubectl(&["delete", kind, "--all", "--namespace", NAME, "--wait=false"])?;
+        bench.kubectl(&["delete", kind, "--all", "--namespace", NAME, "--wait=false"])?;
     }
-    installation.kubectl(&["delete", OTHERS, "--all", "--namespace", NAME, "--wait=false"])?;
+    bench.kubectl(&["delete", OTHERS, "--all", "--namespace", NAME, "--wait=false"])?;
     Ok(())
 }
 
@@ -112,21 +152,17 @@ pub fn finalize_namespace(installation: &Installation) -> Result<()> {
     let body = format!(
         r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{NAME}"}},"spec":{{"finalizers":[]}}}}"#
     );
-    crate::kubectl::kubectl(
-        &installation.plane.admin_kubeconfig(),
-        &["replace", "--raw", &raw, "--filename", "-"],
-        Some(&body),
-    )?;
+    kubectl(&installation.plane.admin_kubeconfig(), &["replace", "--raw", &raw, "--filename", "-"], Some(&body))?;
     installation.kubectl(&["wait", "--for=delete", &format!("namespace/{NAME}"), "--timeout=30s"])?;
     Ok(())
 }
 
-fn wait_gone(installation: &Installation, kinds: &[&str]) -> Result<()> {
+fn wait_gone(bench: &impl Administered, kinds: &[&str]) -> Result<()> {
     for kind in kinds {
-        let all = installation.kubectl(&["wait", "--for=delete", kind, "--all", "--namespace", NAME, "--timeout=90s"]);
+        let all = bench.kubectl(&["wait", "--for=delete", kind, "--all", "--namespace", NAME, "--timeout=90s"]);
         // Nothing of the kind is there any more.
         if let Err(error) = all {
-            ensure!(error.to_string().contains("no matching resources"), "{error}\n{}", installation.last_words());
+            ensure!(error.to_string().contains("no matching resources"), "{error}\n{}", bench.last_words());
         }
     }
     Ok(())
@@ -136,20 +172,20 @@ fn wait_gone(installation: &Installation, kinds: &[&str]) -> Result<()> {
 ///
 /// # Errors
 /// When they do not go.
-pub fn delete_definitions(installation: &Installation) -> Result<()> {
+pub fn delete_definitions(bench: &impl Administered) -> Result<()> {
     let folder = checkout().join("crds").display().to_string();
-    let deleted = installation.kubectl(&["delete", "--filename", &folder, "--timeout=120s"]);
-    deleted.with_context(|| installation.last_words()).map(|_| ())
+    let deleted = bench.kubectl(&["delete", "--filename", &folder, "--timeout=120s"]);
+    deleted.with_context(|| bench.last_words()).map(|_| ())
 }
 
 /// Installs the definitions again.
 ///
 /// # Errors
 /// When they are not served within half a minute.
-pub fn restore_definitions(installation: &Installation) -> Result<()> {
+pub fn restore_definitions(bench: &impl Administered) -> Result<()> {
     let folder = checkout().join("crds").display().to_string();
-    installation.kubectl(&["apply", "--server-side", "--filename", &folder])?;
-    installation.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
+    bench.kubectl(&["apply", "--server-side", "--filename", &folder])?;
+    bench.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
     Ok(())
 }
 

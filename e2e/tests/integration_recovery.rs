@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::hsm::Hsms;
+use e2e::identity::Identity;
 use e2e::installation::{Installation, VAULT_NAMESPACE};
 use e2e::quickstart::{self, ACCESS_KEY, ALIAS, NAME};
 use e2e::recovery::{
@@ -17,36 +18,9 @@ use e2e::wait::{Look, until};
 use hsm_client::command::KeySearch;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt};
+use operator_api::ConnectionState;
 use operator_api::kms_key::KeyState;
-use operator_api::{ConnectionState, KeystoreAccount};
 use serde_json::json;
-
-/// What must be the same before and after.
-#[derive(Debug, PartialEq)]
-struct Identity {
-    account: Vec<String>,
-    cluster: Option<String>,
-    certificate: Option<String>,
-    store: Option<String>,
-    key: Option<String>,
-    fingerprint: Option<String>,
-    arn: Option<String>,
-}
-
-async fn identity(installation: &Installation, tenant: &Tenant) -> Result<Identity> {
-    let accounts = Api::<KeystoreAccount>::all(installation.admin().await?).list(&Default::default()).await?;
-    let (cluster, store) = (tenant.clusters().get(NAME).await?, tenant.stores().get(NAME).await?);
-    let key = tenant.key_reaches(NAME, KeyState::Enabled).await.with_context(|| installation.last_words())?;
-    Ok(Identity {
-        account: accounts.iter().map(ResourceExt::name_any).collect(),
-        cluster: cluster.spec.cluster_id,
-        certificate: cluster.spec.cluster_certificate_fingerprint,
-        store: store.spec.custom_key_store_id,
-        key: key.spec.key_id,
-        fingerprint: key.spec.material_fingerprint,
-        arn: key.status.and_then(|status| status.arn),
-    })
-}
 
 /// The ways to lose everything. Each ends with nothing left of the tenant's objects.
 #[derive(Debug, Clone, Copy)]
@@ -154,7 +128,7 @@ async fn whatever_is_lost_comes_back_with_its_ids_and_opens_old_ciphertext() -> 
     let mut sdk = quickstart::application(&mut installation).await?;
     let encrypted = sdk.kms("encrypt", &json!({ "KeyId": ALIAS, "Plaintext": bytes(b"kept") }))?.ok()?;
     let blob = bytes_of(&encrypted, "CiphertextBlob")?;
-    let before = identity(&installation, &tenant).await?;
+    let before = Identity::of(&tenant).await.with_context(|| installation.last_words())?;
     break_the_glass(&installation).await?;
     for loss in LOSSES {
         let began = std::time::Instant::now();
@@ -186,7 +160,7 @@ async fn drill(
     let changed = quickstart::manifests()?.replace("First key of the quickstart", &format!("Key after {loss:?}"));
     installation.apply(&changed)?;
     tenant.store_reaches(NAME, ConnectionState::Connected).await.with_context(|| installation.last_words())?;
-    assert_eq!(identity(installation, tenant).await?, *before);
+    assert_eq!(Identity::of(tenant).await.with_context(|| installation.last_words())?, *before);
     let mut sdk = Sdk::start(&installation.caller(NAME, ACCESS_KEY).await?)?;
     // The gateway's watches were refused while there were no definitions, and come back with growing pauses.
     let opened = until("old ciphertext to open", PATIENCE, || {
