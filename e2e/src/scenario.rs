@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use crate::wait::{Look, until};
 
-/// How long a state may take on a busy machine of two cores before a test calls it stuck. A ceiling: what is reached sooner waits no longer.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a state may take on a busy machine of two cores before a test calls it stuck. A ceiling: what is reached sooner waits no longer. It is longer than
+/// the five minutes after which the controllers look again at everything, should an event have been missed (INV-72).
+pub const PATIENCE: Duration = Duration::from_secs(420);
 
 /// The namespace of `deploy/quickstart/`, with its objects by name.
 #[derive(Clone)]

@@ -5,6 +5,7 @@
 //! the failure hook before anything is answered (INV-09); a full disk refuses changes before the database is touched,
 //! so that it stays open and readable (INV-11).
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -116,7 +117,9 @@ impl Committer {
             {
                 batch.push(next);
             }
-            let outcome = self.commit(&batch);
+            // A panic of the database leaves it as unknown as a failed write does (INV-09).
+            let attempt = std::panic::catch_unwind(AssertUnwindSafe(|| self.commit(&batch)));
+            let outcome = attempt.unwrap_or(Err(StoreError::Failed));
             sequence.store(self.sequence, Ordering::Release);
             if let Err(StoreError::Failed) = outcome {
                 (self.on_failure)("failed to write to the volume: stopping, nothing after this is acknowledged");

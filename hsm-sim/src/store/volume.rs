@@ -187,10 +187,11 @@ fn sync_directory(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(StoreError::io("sync", path))
 }
 
-/// Opens the database and reads every record. redb may panic on bytes it never wrote: that is damage too.
+/// Opens the database and reads every record. Every page is checked, also those that hold none: a damaged list of free pages would show
+/// only when a commit takes a page from it that is in use. redb may panic on bytes it never wrote: that is damage too.
 fn open_database(path: &Path) -> Result<(Database, Rows), StoreError> {
     let attempt = std::panic::catch_unwind(|| -> Result<(Database, Rows), redb::Error> {
-        let database = Builder::new().set_cache_size(CACHE_BYTES).open(path)?;
+        let database = Builder::new().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).open(path)?;
         let rows = read_all(&database)?;
         Ok((database, rows))
     });
