@@ -10,9 +10,6 @@ pub(crate) type Key = [u8; 16];
 /// Commitment to a key's material.
 pub(crate) type Fingerprint = [u8; 32];
 
-/// Consecutive failed logins that lock a user (HSM-41).
-const LOCKS_AT: usize = 5;
-
 /// One thing that happened, in the order in which it was known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -26,10 +23,6 @@ pub(crate) enum Event {
     Sealed { key: Key, blob: usize },
     /// An HSM opened it to what was sealed, or to anything else.
     Opened { hsm: usize, blob: usize, right: bool },
-    /// The right password was given. If the attempt did not pass, it may have been cut off, and counts on that HSM (INV-62).
-    LoginTried { hsm: usize, user: &'static str, passed: bool },
-    /// An HSM says that this user is locked.
-    FoundLocked { hsm: usize, user: &'static str },
     /// A password's change to this epoch was asked for on one HSM.
     ChangeAsked { hsm: usize, epoch: u64 },
     /// It was acknowledged.
@@ -55,8 +48,6 @@ pub(crate) enum Violation {
     LostCiphertext { hsm: usize, blob: usize },
     /// An epoch that is below an acknowledged one, above every one that was asked for, or whose password does not log in.
     LostPassword { hsm: usize },
-    /// A user that is locked although fewer than five attempts in a row did not pass.
-    LockedOut { hsm: usize, user: &'static str },
     /// An HSM of which the history does not tell the end: nothing would be proved.
     Untold { hsm: usize },
 }
@@ -74,8 +65,6 @@ struct Told {
     epochs_asked: BTreeMap<usize, u64>,
     epochs_promised: BTreeMap<usize, u64>,
     epochs: BTreeMap<usize, (u64, bool)>,
-    failed_in_a_row: BTreeMap<(usize, &'static str), usize>,
-    locked_out: BTreeSet<(usize, &'static str)>,
     told: BTreeSet<usize>,
 }
 
@@ -95,8 +84,7 @@ pub(crate) fn violations(history: &[Event], hsms: usize) -> BTreeSet<Violation> 
     let closed = blobs.filter(|pair| !told.opened.contains(pair) || told.wrong.contains(pair));
     let closed = closed.map(|(hsm, blob)| Violation::LostCiphertext { hsm, blob });
     let passwords = each.filter(|hsm| !told.password_is_known(*hsm)).map(|hsm| Violation::LostPassword { hsm });
-    let locked = told.locked_out.iter().map(|(hsm, user)| Violation::LockedOut { hsm: *hsm, user });
-    untold.chain(locked).chain(lost).chain(changed).chain(stray).chain(closed).chain(passwords).collect()
+    untold.chain(lost).chain(changed).chain(stray).chain(closed).chain(passwords).collect()
 }
 
 impl Told {
@@ -119,17 +107,6 @@ impl Told {
             }
             Event::Opened { hsm, blob, right: false } => {
                 self.wrong.insert((hsm, blob));
-            }
-            Event::LoginTried { hsm, user, passed: true } => {
-                self.failed_in_a_row.remove(&(hsm, user));
-            }
-            Event::LoginTried { hsm, user, passed: false } => {
-                *self.failed_in_a_row.entry((hsm, user)).or_default() += 1;
-            }
-            Event::FoundLocked { hsm, user } => {
-                if self.failed_in_a_row.get(&(hsm, user)).is_none_or(|failed| *failed < LOCKS_AT) {
-                    self.locked_out.insert((hsm, user));
-                }
             }
             Event::ChangeAsked { hsm, epoch } => raise(&mut self.epochs_asked, hsm, epoch),
             Event::ChangeAcknowledged { hsm, epoch } => raise(&mut self.epochs_promised, hsm, epoch),

@@ -130,26 +130,6 @@ proptest! {
     }
 }
 
-/// HSM-41, INV-62: five attempts in a row that did not pass explain a lock, on the HSM and for the user that they were made for.
-#[test]
-fn a_lock_that_cut_off_logins_do_not_explain_is_found() {
-    let tried = |hsm, passed| Event::LoginTried { hsm, user: "one", passed };
-    let found = Event::FoundLocked { hsm: 0, user: "one" };
-    let broken = BTreeSet::from([Violation::LockedOut { hsm: 0, user: "one" }]);
-    let five = vec![tried(0, false); LOCKS_AT];
-    for (before, expected) in [
-        (five.clone(), BTreeSet::new()),
-        (five[1..].to_vec(), broken.clone()),
-        ([&five[1..], &[tried(0, true)], &five[..1]].concat(), broken.clone()),
-        (vec![tried(1, false); LOCKS_AT], broken.clone()),
-        (vec![Event::LoginTried { hsm: 0, user: "two", passed: false }; LOCKS_AT], broken),
-    ] {
-        let told = (0..HSMS).map(|hsm| Event::Told { hsm });
-        let history: Vec<_> = before.iter().cloned().chain([found.clone()]).chain(told).collect();
-        assert_eq!(violations(&history, HSMS), expected, "{before:?}");
-    }
-}
-
 /// L1: an answer that was lost is neither success nor failure.
 #[test]
 fn an_unacknowledged_key_may_be_on_any_subset_of_the_hsms() {

@@ -3,10 +3,12 @@
 use crate::crash::HSMS;
 use crate::harness::Cluster;
 use crate::history::Event;
-use hsm_client::command::{PasswordChange, UserInfo};
-use hsm_client::{HsmError, KMS_USER, KeyId, OFFICER, Session};
+use hsm_client::{HsmError, KMS_USER, KeyId, Session};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// So many failed logins in a row leave one to spare before the fifth locks: an attempt may be under way, and be cut off, when it is read.
+const CAUTION: u32 = 3;
 
 /// The history, and the ciphertexts that it numbers.
 #[derive(Default)]
@@ -60,13 +62,13 @@ pub(crate) struct Access {
     identity: hsm_client::ClientIdentity,
     anchor: hsm_client::TrustAnchor,
     password: zeroize::Zeroizing<String>,
-    officer: zeroize::Zeroizing<String>,
     pub(crate) seats: Vec<Seat>,
-    shared: Shared,
+    /// Held for every kill, and while there must be none.
+    pub(crate) peace: tokio::sync::Mutex<()>,
 }
 
 impl Access {
-    pub(crate) async fn to(cluster: &Cluster, shared: Shared) -> Self {
+    pub(crate) async fn to(cluster: &Cluster) -> Self {
         let mut seats = Vec::new();
         for index in 0..HSMS {
             let session = cluster.session(index).await;
@@ -74,8 +76,8 @@ impl Access {
             seats.push(Seat { endpoint: cluster.endpoint(index).await, fence, session: Default::default() });
         }
         let identity = cluster.identity(hsm_client::pki::ClientRole::Controllers);
-        let (password, officer) = (cluster.kmsuser_password(), cluster.officer_password());
-        Self { identity, anchor: cluster.anchor(), password, officer, seats, shared }
+        let password = cluster.kmsuser_password();
+        Self { identity, anchor: cluster.anchor(), password, seats, peace: Default::default() }
     }
 
     pub(crate) async fn dial(&self, hsm: usize) -> Option<Session> {
@@ -88,37 +90,17 @@ impl Access {
         let mut kept = seat.session.lock().await;
         if kept.as_ref().is_none_or(|session| !session.is_open()) {
             let session = self.dial(hsm % HSMS).await?;
-            let info = session.user_info(KMS_USER).await.ok()??;
-            if info.locked {
-                self.unlock(hsm % HSMS, KMS_USER, &self.password, &info).await?;
-            }
-            self.login(&session, hsm % HSMS, KMS_USER, &self.password).await?;
+            self.login(&session, KMS_USER, &self.password).await?;
             *kept = Some(session);
         }
         kept.clone().map(|session| (session, seat.fence))
     }
 
-    /// Logs in with the right password. An attempt that the kill cut off counts as failed (INV-62): the history keeps account of them.
-    pub(crate) async fn login(&self, session: &Session, hsm: usize, user: &'static str, password: &str) -> Option<()> {
-        let outcome = session.login(user, password).await;
-        let passed = outcome.is_ok();
-        self.shared.note(Event::LoginTried { hsm, user, passed });
-        outcome.ok().map(drop)
-    }
-
-    /// The cure of a lockout, as in HSM-42: a crypto officer sets a password.
-    pub(crate) async fn unlock(&self, hsm: usize, user: &'static str, password: &str, found: &UserInfo) -> Option<()> {
-        self.shared.note(Event::FoundLocked { hsm, user });
-        let officer = self.dial(hsm).await?;
-        officer.login(OFFICER, &self.officer).await.ok()?;
-        let change = PasswordChange {
-            user,
-            new_password: password,
-            expected_epoch: found.epoch,
-            new_epoch: found.epoch + 1,
-            op_id: u128::from(found.epoch + 1).to_be_bytes(),
-            fence: self.seats[hsm].fence,
-        };
-        officer.change_password(change).await.ok().map(drop)
+    /// Logs in with the right password. An attempt that a kill cuts off counts as failed, and the fifth in a row locks (INV-62): so the last
+    /// ones are made while nobody kills.
+    pub(crate) async fn login(&self, session: &Session, user: &str, password: &str) -> Option<()> {
+        let failures = session.user_info(user).await.ok()??.failures;
+        let _nobody_kills = if failures >= CAUTION { Some(self.peace.lock().await) } else { None };
+        session.login(user, password).await.ok().map(drop)
     }
 }
