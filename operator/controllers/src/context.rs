@@ -14,6 +14,7 @@ use crate::certificate::expiry::Ends;
 use crate::custom_key_store::{Connections, Gateways};
 use crate::fences::Fences;
 use crate::keystore_account::Accounts;
+use crate::kms_key::WokenBy;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::recovery::Written;
@@ -134,6 +135,8 @@ pub struct Context {
     pub stores: SharedStore<CustomKeyStore>,
     /// The key controller's cache.
     pub keys: SharedStore<KmsKey>,
+    /// What the key controller's own watch last saw of each store.
+    pub woken_by: WokenBy,
 }
 
 impl Context {
@@ -158,6 +161,7 @@ impl Context {
             gateways: Gateways::default(),
             stores: SharedStore::default(),
             keys: SharedStore::default(),
+            woken_by: WokenBy::default(),
         }
     }
 

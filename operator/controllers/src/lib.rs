@@ -1,7 +1,7 @@
 //! The controllers: the edge between the API server, the HSMs and the pure core in `operator-domain`.
 //!
-//! Every controller has the same files: `observe` (reads), `validate` (pure), `build` or the domain's plan (pure), `apply` (writes), `status`
-//! (one patch per reconcile). Its module exposes `run(context, shutdown)`. Only the holder of the Lease runs them.
+//! The larger controllers have the same files: `observe` (reads), `validate` (pure), `build` or the domain's plan (pure), `apply` (writes), `status`
+//! (one patch per reconcile); a small one is a file. Its module exposes `run(context, shutdown)`. Only the holder of the Lease runs them.
 //!
 //! May import of this workspace: `hsm-client`, `hsm-initialization`, `hsm-protocol`, `operator-api`, `operator-domain`.
 //! Never imports: `hyper`, `audit`, `kms-gateway`. (The controllers serve no API.)

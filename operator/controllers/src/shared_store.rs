@@ -2,11 +2,15 @@
 //! thousand objects. A cache may lag (INV-72), so nothing irreversible is decided from it (INV-71).
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use kube::{
     Resource, ResourceExt,
     runtime::reflector::{ObjectRef, Store},
 };
+
+/// When an object is looked at again that was refused something because of what a cache says of its siblings.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// A cache that its owner fills in when it starts.
 pub struct SharedStore<K: Resource<DynamicType = ()> + 'static>(Arc<OnceLock<Store<K>>>);

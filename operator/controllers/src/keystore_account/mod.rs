@@ -77,7 +77,8 @@ async fn describe(account: Arc<KeystoreAccount>, accounting: Arc<Accounting>) ->
     let work = async {
         let same = accounting.all.state().into_iter().filter(|other| other.spec.namespace == account.spec.namespace);
         let counts = account::oldest(same.map(|other| (*other).clone()).collect());
-        let ready = if counts.is_none_or(|oldest| oldest.name_any() == account.name_any()) {
+        let bound = counts.is_none_or(|oldest| oldest.name_any() == account.name_any());
+        let ready = if bound {
             Finding::new("Ready", true, "Bound", "")
         } else {
             Finding::new(
@@ -94,7 +95,9 @@ async fn describe(account: Arc<KeystoreAccount>, accounting: Arc<Accounting>) ->
             let api = Api::<KeystoreAccount>::all(context.client.clone());
             context.writes(Controller::KeystoreAccount).apply_status(&api, &*account, &status).await?;
         }
-        Ok::<_, crate::write::WriteError>(Action::await_change())
+        // The cache of the others may lag behind what woke this one: the older account may be gone already (INV-72).
+        let next = if bound { Action::await_change() } else { Action::requeue(crate::shared_store::LOOK_AGAIN) };
+        Ok::<_, crate::write::WriteError>(next)
     };
     report::reconcile(context, Controller::KeystoreAccount, &*account, work).await
 }

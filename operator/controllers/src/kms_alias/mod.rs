@@ -126,7 +126,9 @@ async fn work(alias: &KmsAlias, aliasing: &Aliasing) -> Result<Action, AliasErro
     if alias.status.as_ref() != Some(&status) {
         effect::at(Site::AliasStatus, writes.apply_status(&api, alias, &status)).await?;
     }
-    Ok(Action::requeue(context.settings.resync))
+    // The cache of the siblings may lag behind what woke this one: the holder may be gone already (INV-72).
+    let refused = matches!(plan, plan::Plan::AlreadyExists { .. } | plan::Plan::LimitExceeded);
+    Ok(Action::requeue(if refused { crate::shared_store::LOOK_AGAIN } else { context.settings.resync }))
 }
 
 /// An alias may go at any time; only its record must know whether somebody wanted that.

@@ -43,6 +43,8 @@ use ask::Silent;
 use observe::Observed;
 use status::Outcome;
 
+pub use wake::WokenBy;
+
 /// Reconciles at the same time: after a start all keys come at once.
 const CONCURRENCY: u16 = 32;
 /// Finalizer, intent, generate, copy, fingerprint, done: twice that is a plan that does not end.
@@ -62,9 +64,11 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) {
     let in_service = watch::<CustomKeyStore>(&context, wake::service);
     let clusters = watch::<CloudHsmCluster>(&context, wake::active_hsms);
     let (of_store, unfinished, of_cluster) = (context.keys.clone(), context.keys.clone(), context.keys.clone());
+    let woken_by = context.woken_by.clone();
     Runtime::for_stream(changed, keys)
         .with_config(Config::default().concurrency(CONCURRENCY))
         .watches_stream(stores, move |store| {
+            woken_by.note(&store);
             let name = store.name_any();
             of_store.references(&store.namespace().unwrap_or_default(), |key| wake::is_in(key, &name))
         })

@@ -99,9 +99,11 @@ fn intent(intent: &operator_api::kms_key::MaterialIntent) -> Intent {
 async fn store(context: &Context, key: &KmsKey) -> Result<Option<CustomKeyStore>, KeyError> {
     let Some(reference) = &key.spec.custom_key_store_ref else { return Ok(None) };
     let namespace = key.namespace().unwrap_or_default();
-    // A key that is finished changes nothing from here, and there are a hundred thousand of them: the cache will do.
+    // A key that is finished changes nothing from here, and there are a hundred thousand of them: the cache will do, unless it lags behind what
+    // woke the key.
     if key.spec.material_fingerprint.is_some()
         && let Some(cached) = context.stores.find(&namespace, &reference.name)
+        && context.woken_by.agrees(&cached)
     {
         return Ok(Some((*cached).clone()));
     }

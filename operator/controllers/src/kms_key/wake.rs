@@ -1,7 +1,9 @@
 //! Which changes elsewhere are a reason to look at keys again. There may be a hundred thousand of them, so what concerns only unfinished keys
 //! wakes no others; a missed wake only costs time (INV-72).
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::ResourceExt;
 use operator_api::{CloudHsmCluster, CustomKeyStore, KmsKey};
@@ -29,6 +31,30 @@ pub(super) fn active_hsms(cluster: &CloudHsmCluster) -> Option<u64> {
     let active: Vec<_> = members(cluster).into_iter().filter(|member| member.active).collect();
     let places: Vec<_> = active.iter().map(|member| (&member.hsm_id, &member.availability_zone)).collect();
     Some(HASHER.hash_one((cluster.uid(), places)))
+}
+
+/// What the last wake of each store's keys saw of the store; clones share it.
+///
+/// The wake comes from a watch of its own. A look that it caused must not read an older state from the store controller's cache: nothing would
+/// wake the key again, and a key would stay Unavailable until the next look at everything although its store is connected.
+#[derive(Clone, Default)]
+pub struct WokenBy(Arc<Mutex<HashMap<(String, String), u64>>>);
+
+impl WokenBy {
+    /// Notes what is about to wake keys.
+    pub(super) fn note(&self, store: &CustomKeyStore) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = connection(store) {
+            seen.insert((store.namespace().unwrap_or_default(), store.name_any()), connection);
+        }
+    }
+
+    /// Whether a cached store is as the last wake saw it.
+    pub(super) fn agrees(&self, cached: &CustomKeyStore) -> bool {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = seen.get(&(cached.namespace().unwrap_or_default(), cached.name_any()));
+        known.is_some() && known.copied() == connection(cached)
+    }
 }
 
 /// Whether the key is in the store.
@@ -77,6 +103,18 @@ mod tests {
         let mut disconnected = store(1, None);
         disconnected.status.as_mut().unwrap().connection_state = Some(ConnectionState::Disconnected);
         assert_ne!(connection(&disconnected), connection(&store(1, None)));
+    }
+
+    #[test]
+    fn a_cached_store_that_lags_behind_the_last_wake_is_not_believed() {
+        let (woken_by, connected) = (WokenBy::default(), store(1, None));
+        let mut connecting = connected.clone();
+        connecting.status.as_mut().unwrap().connection_state = Some(ConnectionState::Connecting);
+        assert!(!woken_by.agrees(&connected), "no wake, no word");
+        woken_by.note(&connecting);
+        assert!(woken_by.agrees(&connecting) && !woken_by.agrees(&connected));
+        woken_by.note(&connected);
+        assert!(woken_by.agrees(&store(2, None)) && !woken_by.agrees(&connecting));
     }
 
     fn cluster(state: HsmState, message: Option<&str>) -> CloudHsmCluster {
