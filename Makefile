@@ -51,7 +51,7 @@ bench: ## Speed of the data path next to its ceilings, and CPU time per operatio
 	cargo build --locked --profile bench --package bench --package hsm-sim
 	target/x86_64-unknown-linux-gnu/release/bench $(BENCH)
 
-fuzz: ## Fuzz every parser and state machine that hostile bytes reach, FUZZ_SECONDS (60) each
+fuzz: ## Fuzz frames, commands, sessions, signatures, JSON, ciphertexts and volumes, FUZZ_SECONDS (60) each
 	e2e/fuzz/run.sh
 
 lint: ## Formatting, clippy, shellcheck, Helm lint, generated files, banned crates, no skipped tests

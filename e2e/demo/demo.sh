@@ -4,7 +4,8 @@
 #   demo.sh up       every step, each with the seconds since the start; run again, it repeats only what changed
 #   demo.sh down     delete the clusters of demo and tests, the private Docker daemon, images and files; the cache of built tools stays
 #
-# The result is target/demo/env, to be sourced. Nothing outside of target/, the cache and the cluster is changed.
+# The result is target/demo/env, to be sourced. Nothing outside of target/, the cache and the cluster is
+# changed, besides Debian packages that had to be installed.
 # CLUSTER=existing takes the cluster of your kubeconfig instead of making one: no kind, no Docker. Its nodes pull the images from a
 # registry, IMAGE_PREFIX=registry.example.org/team, to which they are pushed. "down" then uninstalls the release and keeps the keys.
 set -euo pipefail

@@ -1,4 +1,4 @@
-//! `hsm-sim`: one simulated HSM per pod. Wiring only: harden, log, read flags, run.
+//! `hsm-sim`: one simulated HSM per pod: its listeners, commands, vault and sealed store.
 //!
 //! A library besides the program, so that the fuzz targets can reach what is in it; it offers nothing else to anybody.
 //!

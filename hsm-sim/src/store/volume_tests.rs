@@ -148,6 +148,35 @@ async fn removed_copied_swapped_rolled_back_and_flipped_records_are_all_noticed(
     }
 }
 
+/// INV-10: what was committed is there or the volume is refused. It never opens as it was before, although the database keeps its last root.
+#[tokio::test]
+async fn a_change_of_any_page_is_refused_or_harmless_and_never_brings_an_older_state_back() {
+    const HEADER: usize = 4096;
+    let dir = tempfile::tempdir().unwrap();
+    volume_with_three_records(dir.path()).await;
+    let path = dir.path().join("volume/store.redb");
+    let whole = std::fs::read(&path).unwrap();
+    // Every page that holds anything, in several places.
+    let used = whole.chunks(512).enumerate().skip(HEADER / 512).filter(|(_, part)| part.iter().any(|byte| *byte != 0));
+    let mut refused = 0;
+    for (number, _) in used {
+        for offset in [0, 7, 40, 300].map(|within| number * 512 + within) {
+            let mut changed = whole.clone();
+            changed[offset] ^= 0x10;
+            std::fs::write(&path, &changed).unwrap();
+            match Volume::open(&options(dir.path())) {
+                Err(StoreError::Damaged { .. }) => refused += 1,
+                Err(error) => panic!("{offset}: {error}"),
+                Ok(volume) => {
+                    drop(volume);
+                    assert_eq!(contents(dir.path()), [1, 2, 33], "{offset}");
+                }
+            }
+        }
+    }
+    assert!(refused > 0, "nothing was noticed");
+}
+
 /// A backend whose sync fails on demand, like a disk with EIO.
 #[derive(Debug)]
 struct FailingDisk(redb::backends::InMemoryBackend, Arc<AtomicBool>);
