@@ -7,7 +7,7 @@ use operator_api::kms_key::KeyState;
 use operator_api::{ConnectionState, CustomKeyStore, KmsKey};
 
 /// Conditions that are True when all is well; every other one is True when something is not.
-const GOOD: [&str; 3] = ["Accepted", "Ready", "HsmsReady"];
+const GOOD: [&str; 4] = ["Accepted", "Ready", "HsmsReady", "CertificatesCurrent"];
 
 /// What the conditions complain of, the gravest first, each text once; a condition without a text gives its reason.
 pub(super) fn complaints(conditions: &[Condition]) -> Vec<String> {
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn every_kind_of_complaint_is_heard_once_and_the_gravest_first() {
         type Conditions<'a> = &'a [(&'a str, &'a str, &'a str, &'a str)];
-        let cases: [(Conditions<'_>, &[&str]); 6] = [
+        let cases: [(Conditions<'_>, &[&str]); 7] = [
             (
                 &[
                     ("Accepted", "True", "Accepted", ""),
@@ -104,6 +104,7 @@ mod tests {
             (&[("Accepted", "False", "R", "no"), ("Ready", "False", "R", "no. Next: do it")], &["no. Next: do it"]),
             (&[("Ready", "True", "Connected", ""), ("CredentialsPending", "True", "H", "hsm-a")], &["hsm-a"]),
             (&[("HsmsReady", "False", "HsmsMissing", "2 of 3")], &["2 of 3"]),
+            (&[("CertificatesCurrent", "True", "Current", "x ends at")], &[]),
             (&[("Ready", "False", "Connecting", "")], &["Connecting"]),
         ];
         for (conditions, want) in cases {
