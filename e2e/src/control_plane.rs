@@ -18,7 +18,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::binaries::kubernetes;
-use crate::loopback::free_port;
+use crate::loopback::{Block, CONTROL_PLANE_PORTS};
 use crate::process::Process;
 use crate::wait::{Look, until};
 
@@ -31,8 +31,8 @@ pub struct ControlPlane {
     api_server: Process,
     etcd: Process,
     folder: TempDir,
-    port: u16,
-    etcd_port: u16,
+    address: Ipv4Addr,
+    _block: Block,
 }
 
 impl ControlPlane {
@@ -42,11 +42,13 @@ impl ControlPlane {
     /// When a program is missing, ends early, or is not ready after three minutes.
     pub async fn start() -> Result<Self> {
         let folder = TempDir::with_prefix("keystore-control-plane-")?;
-        let (port, etcd_port) = (free_port()?, free_port()?);
-        write_certificates(folder.path(), port)?;
-        let etcd = start_etcd(folder.path(), etcd_port)?;
-        let api_server = start_api_server(folder.path(), port, etcd_port)?;
-        let mut plane = Self { api_server, etcd, folder, port, etcd_port };
+        // Not a free port of 127.0.0.1: whoever connects to anything there may be given that port before etcd binds it.
+        let block = Block::take()?;
+        let address = block.control_plane();
+        write_certificates(folder.path(), address)?;
+        let etcd = start_etcd(folder.path(), address)?;
+        let api_server = start_api_server(folder.path(), address)?;
+        let mut plane = Self { api_server, etcd, folder, address, _block: block };
         plane.wait_ready().await?;
         Ok(plane)
     }
@@ -87,7 +89,7 @@ impl ControlPlane {
             .with_context(|| format!("failed to get a token of ServiceAccount {namespace}/{name}"))?;
         let token = answer.status.context("the token request has no status")?.token;
         let path = self.folder.path().join(format!("{namespace}-{name}.kubeconfig"));
-        write_kubeconfig(&path, self.folder.path(), self.port, &json!({ "token": token }))?;
+        write_kubeconfig(&path, self.folder.path(), self.address, &json!({ "token": token }))?;
         Ok(path)
     }
 
@@ -97,7 +99,7 @@ impl ControlPlane {
     /// When it does not come back.
     pub async fn restart_api_server(&mut self) -> Result<()> {
         self.api_server.kill();
-        self.api_server = start_api_server(self.folder.path(), self.port, self.etcd_port)?;
+        self.api_server = start_api_server(self.folder.path(), self.address)?;
         self.wait_ready().await
     }
 
@@ -135,8 +137,9 @@ pub async fn client_of(kubeconfig: &Path) -> Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-fn start_etcd(folder: &Path, port: u16) -> Result<Process> {
-    let (url, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", free_port()?));
+fn start_etcd(folder: &Path, address: Ipv4Addr) -> Result<Process> {
+    let [_, client, peer] = CONTROL_PLANE_PORTS;
+    let (url, peer) = (format!("http://{address}:{client}"), format!("http://{address}:{peer}"));
     let mut command = Command::new(kubernetes("etcd")?);
     command
         .args(["--name=test", "--unsafe-no-fsync", "--logger=zap", "--log-level=error"])
@@ -149,12 +152,14 @@ fn start_etcd(folder: &Path, port: u16) -> Result<Process> {
     Process::start("etcd", &mut command, &folder.join("etcd.log"))
 }
 
-fn start_api_server(folder: &Path, port: u16, etcd_port: u16) -> Result<Process> {
+fn start_api_server(folder: &Path, address: Ipv4Addr) -> Result<Process> {
+    let [port, etcd, _] = CONTROL_PLANE_PORTS;
     let file = |name: &str| folder.join(name).display().to_string();
     let mut command = Command::new(kubernetes("kube-apiserver")?);
     command
-        .arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}"))
-        .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+        .arg(format!("--etcd-servers=http://{address}:{etcd}"))
+        .arg(format!("--bind-address={address}"))
+        .arg(format!("--advertise-address={address}"))
         .arg(format!("--secure-port={port}"))
         .args(["--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=RBAC", "--allow-privileged"])
         .args(["--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none"])
@@ -168,7 +173,7 @@ fn start_api_server(folder: &Path, port: u16, etcd_port: u16) -> Result<Process>
     Process::start("kube-apiserver", &mut command, &folder.join("kube-apiserver.log"))
 }
 
-fn write_certificates(folder: &Path, port: u16) -> Result<()> {
+fn write_certificates(folder: &Path, address: Ipv4Addr) -> Result<()> {
     let ca_key = KeyPair::generate()?;
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -178,7 +183,7 @@ fn write_certificates(folder: &Path, port: u16) -> Result<()> {
     let issuer = Issuer::new(ca, ca_key);
 
     let mut server = CertificateParams::new(vec!["localhost".to_owned()])?;
-    server.subject_alt_names.push(SanType::IpAddress(Ipv4Addr::LOCALHOST.into()));
+    server.subject_alt_names.push(SanType::IpAddress(address.into()));
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     issue(folder, "apiserver", &server, &issuer)?;
 
@@ -194,7 +199,7 @@ fn write_certificates(folder: &Path, port: u16) -> Result<()> {
         "client-certificate": folder.join("admin.crt"),
         "client-key": folder.join("admin.key"),
     });
-    write_kubeconfig(&folder.join("admin.kubeconfig"), folder, port, &user)
+    write_kubeconfig(&folder.join("admin.kubeconfig"), folder, address, &user)
 }
 
 fn issue(folder: &Path, name: &str, params: &CertificateParams, issuer: &Issuer<'_, KeyPair>) -> Result<()> {
@@ -204,9 +209,9 @@ fn issue(folder: &Path, name: &str, params: &CertificateParams, issuer: &Issuer<
     Ok(())
 }
 
-fn write_kubeconfig(path: &Path, folder: &Path, port: u16, user: &serde_json::Value) -> Result<()> {
-    let cluster =
-        json!({ "server": format!("https://127.0.0.1:{port}"), "certificate-authority": folder.join("ca.crt") });
+fn write_kubeconfig(path: &Path, folder: &Path, address: Ipv4Addr, user: &serde_json::Value) -> Result<()> {
+    let server = format!("https://{address}:{}", CONTROL_PLANE_PORTS[0]);
+    let cluster = json!({ "server": server, "certificate-authority": folder.join("ca.crt") });
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "test",
         "clusters": [{ "name": "test", "cluster": cluster }],

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use hsm_client::command::{CommandCount, PasswordChange};
+use hsm_client::command::{CommandCount, KeyRecord, PasswordChange};
 use hsm_client::pki::{CertificateAuthority, PrivateKeyPem};
-use hsm_client::{ClientIdentity, ClientRole, HsmEndpoint, HsmError, KMS_USER, ReturnCode, Session, TrustAnchor};
+use hsm_client::{
+    ClientIdentity, ClientRole, HsmEndpoint, HsmError, KMS_USER, KeyId, ReturnCode, Session, TrustAnchor,
+};
 use hsm_initialization::custody::SecretName;
 use hsm_initialization::custody::entry::{CUSTOMER_CERTIFICATE, CUSTOMER_KEY};
 use k8s_openapi::api::core::v1::Secret;
@@ -19,6 +21,7 @@ use operator_api::CloudHsmCluster;
 use zeroize::Zeroizing;
 
 use crate::installation::{GATEWAY_NAMESPACE, VAULT_NAMESPACE, entry};
+use crate::scenario::PATIENCE;
 use crate::wait::{Look, until};
 
 /// Time limit of one phase of a dial.
@@ -132,6 +135,25 @@ impl Hsms {
             login.with_context(|| format!("failed to log in as officer on {}", session.identity().hsm_id))?;
         }
         Ok(sessions)
+    }
+
+    /// What each HSM says of a key, once all of them hold it: two are enough for it to be Enabled, the others get it from them.
+    ///
+    /// # Errors
+    /// When one does not hold it in time.
+    pub async fn records_of(&self, key: KeyId) -> Result<Vec<KeyRecord>> {
+        let sessions = self.officer_sessions().await?;
+        until("every HSM to hold the key", PATIENCE, || async {
+            let mut records = Vec::new();
+            for session in &sessions {
+                match session.read_key(key).await {
+                    Ok(record) => records.push(record),
+                    Err(error) => return Ok(Look::NotYet(error.to_string())),
+                }
+            }
+            Ok(Look::Done(records))
+        })
+        .await
     }
 
     /// What a crypto officer does with `changePswd`: a new password for `kmsuser` on each of these HSMs, as soon as nobody is logged in as it

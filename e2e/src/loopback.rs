@@ -1,4 +1,4 @@
-//! Loopback addresses and ports that no other test of this machine is using at the moment.
+//! Loopback addresses that no other test of this machine is using at the moment.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -6,10 +6,17 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
 
-/// Where the processes of a [`Block`] listen, as first and last address and ports: the operator's, and the first three HSMs.
-const LISTENERS: [(u8, u8, &[u16]); 2] = [(1, 9, &[8080, 8443]), (11, 13, &[2223, 2224, 9090])];
+/// The API server's port, etcd's for clients and etcd's for peers; below the range that the kernel gives to outgoing connections.
+pub const CONTROL_PLANE_PORTS: [u16; 3] = [6443, 2379, 2380];
 
-/// A block `127.<a>.<b>.0/24` that belongs to one test until it is dropped. Three hsm-sim processes need the same
+/// The host number of a control plane in its [`Block`].
+const CONTROL_PLANE: u8 = 20;
+
+/// Where the processes of a [`Block`] listen, as first and last address and ports: the operator's, the first three HSMs, the control plane.
+const LISTENERS: [(u8, u8, &[u16]); 3] =
+    [(1, 9, &[8080, 8443]), (11, 13, &[2223, 2224, 9090]), (CONTROL_PLANE, CONTROL_PLANE, &CONTROL_PLANE_PORTS)];
+
+/// A block `127.177.<n>.0/24` that belongs to one test until it is dropped. Three hsm-sim processes need the same
 /// ports, so each gets an address instead; the lock file keeps test binaries that run at once apart.
 #[derive(Debug)]
 pub struct Block {
@@ -41,7 +48,13 @@ impl Block {
     /// The address of host `number` (1..=254) in this block.
     #[must_use]
     pub fn address(&self, number: u8) -> Ipv4Addr {
-        Ipv4Addr::new(127, 77, self.third, number)
+        Ipv4Addr::new(127, 177, self.third, number)
+    }
+
+    /// The address of the control plane, when this block is one's.
+    #[must_use]
+    pub fn control_plane(&self) -> Ipv4Addr {
+        self.address(CONTROL_PLANE)
     }
 
     /// Whether nobody listens where the processes of this block will.
@@ -51,14 +64,6 @@ impl Block {
             .iter()
             .all(|(first, last, ports)| (*first..=*last).all(|number| ports.iter().all(|port| free(number, *port))))
     }
-}
-
-/// A TCP port of 127.0.0.1 that was free a moment ago.
-///
-/// # Errors
-/// When none can be bound.
-pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// Forwards a free port of 127.0.0.1 to `target` for the life of this process, and returns the port: certificates name

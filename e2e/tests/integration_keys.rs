@@ -8,6 +8,7 @@ use e2e::installation::Installation;
 use e2e::quickstart::{self, NAME};
 use e2e::scenario::{PATIENCE, Tenant};
 use e2e::wait::{Look, until};
+use hsm_client::KeyId;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use operator_api::KmsKey;
 use operator_api::kms_key::KeyState;
@@ -101,19 +102,10 @@ async fn all_hsms_serve(installation: &Installation, tenant: &Tenant, key: &KmsK
 /// Whether each HSM lets the key be used, once all three hold it.
 async fn usable_on_each(installation: &Installation, tenant: &Tenant, key: &KmsKey) -> Result<Vec<bool>> {
     let cluster = tenant.clusters().get(NAME).await?;
-    let sessions = Hsms::of(&installation.admin().await?, &cluster).await?.officer_sessions().await?;
+    let hsms = Hsms::of(&installation.admin().await?, &cluster).await?;
     let id = uuid::Uuid::parse_str(key.spec.key_id.as_deref().context("no key id")?)?;
-    until("every HSM to hold the key", PATIENCE, || async {
-        let mut seen = Vec::new();
-        for session in &sessions {
-            match session.read_key(hsm_client::KeyId(*id.as_bytes())).await {
-                Ok(record) => seen.push(record.enabled),
-                Err(error) => return Ok(Look::NotYet(error.to_string())),
-            }
-        }
-        Ok(Look::Done(seen))
-    })
-    .await
+    let records = hsms.records_of(KeyId(*id.as_bytes())).await?;
+    Ok(records.into_iter().map(|record| record.enabled).collect())
 }
 
 async fn patch(tenant: &Tenant, key: &str, change: Value) -> Result<()> {

@@ -12,6 +12,7 @@ use e2e::sdk::bytes;
 use e2e::sealed_store::{Owner, key_material};
 use e2e::search::{Needles, files, memory};
 use e2e::wait::{Look, until};
+use hsm_client::KeyId;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use operator_api::kms_key::KeyState;
@@ -56,20 +57,6 @@ async fn key_material_is_in_hsms_and_nowhere_else() -> Result<()> {
     Ok(())
 }
 
-/// Two HSMs are enough for a key to be Enabled; the third gets it from them.
-async fn every_hsm_holds(installation: &Installation, cluster: &CloudHsmCluster, id: [u8; 16]) -> Result<()> {
-    let sessions = e2e::hsm::Hsms::of(&installation.admin().await?, cluster).await?.officer_sessions().await?;
-    e2e::wait::until("every HSM to hold the key", e2e::scenario::PATIENCE, || async {
-        for session in &sessions {
-            if let Err(error) = session.read_key(hsm_client::KeyId(id)).await {
-                return Ok(e2e::wait::Look::NotYet(error.to_string()));
-            }
-        }
-        Ok(e2e::wait::Look::Done(()))
-    })
-    .await
-}
-
 /// The key's bytes, from a copy of a volume and the two shares; that they are the key its fingerprint in the object says.
 async fn ground_truth(installation: &Installation, tenant: &Tenant, key: &KmsKey) -> Result<Zeroizing<Vec<u8>>> {
     let cluster = tenant.clusters().get(NAME).await?;
@@ -80,7 +67,7 @@ async fn ground_truth(installation: &Installation, tenant: &Tenant, key: &KmsKey
     let share = secrets.get(&format!("{}-sealing", owner.cluster_id)).await?;
     let share = share.data.and_then(|mut data| data.remove("share")).context("no sealing share")?;
 
-    every_hsm_holds(installation, &cluster, id).await?;
+    Hsms::of(&installation.admin().await?, &cluster).await?.records_of(KeyId(id)).await?;
     installation.pods.hold_down(&pod);
     let copy = tempfile::TempDir::with_prefix("keystore-volume-")?;
     let volume = installation.pods.volume(&pod).context("no volume")?.join("volume");

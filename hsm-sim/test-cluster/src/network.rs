@@ -14,6 +14,6 @@ pub fn three_addresses() -> [Ipv4Addr; 3] {
     let cluster = NEXT.fetch_add(1, Ordering::Relaxed);
     assert!(cluster < MOST_CLUSTERS, "too many clusters in one test process");
     let [.., high, low] = std::process::id().to_be_bytes();
-    // 127.0.0.0/10 is left to whoever uses the well-known 127.0.0.x.
+    // 127.64.0.0 to 127.127.255.255: below are the well-known 127.0.0.x, above (127.177) the blocks of the tests with a control plane.
     [0, 1, 2].map(|hsm| Ipv4Addr::new(127, 64 | (high & 0x7f), low, 10 + 3 * cluster + hsm))
 }

@@ -27,6 +27,7 @@ use crate::{
     conditions::{self, Finding},
     context::Context,
     report::{self, Controller},
+    shared_store::LOOK_AGAIN,
 };
 
 /// Runs until `shutdown`; finishes the reconciles under way.
@@ -96,7 +97,7 @@ async fn describe(account: Arc<KeystoreAccount>, accounting: Arc<Accounting>) ->
             context.writes(Controller::KeystoreAccount).apply_status(&api, &*account, &status).await?;
         }
         // The cache of the others may lag behind what woke this one: the older account may be gone already (INV-72).
-        let next = if bound { Action::await_change() } else { Action::requeue(crate::shared_store::LOOK_AGAIN) };
+        let next = if bound { Action::await_change() } else { Action::requeue(LOOK_AGAIN) };
         Ok::<_, crate::write::WriteError>(next)
     };
     report::reconcile(context, Controller::KeystoreAccount, &*account, work).await

@@ -28,6 +28,7 @@ use crate::{
     keystore_account::{self, AccountError},
     recovery::{self, RecoveryError},
     report::{self, Controller, Failure, Retry},
+    shared_store::LOOK_AGAIN,
     write::WriteError,
 };
 
@@ -128,7 +129,7 @@ async fn work(alias: &KmsAlias, aliasing: &Aliasing) -> Result<Action, AliasErro
     }
     // The cache of the siblings may lag behind what woke this one: the holder may be gone already (INV-72).
     let refused = matches!(plan, plan::Plan::AlreadyExists { .. } | plan::Plan::LimitExceeded);
-    Ok(Action::requeue(if refused { crate::shared_store::LOOK_AGAIN } else { context.settings.resync }))
+    Ok(Action::requeue(if refused { LOOK_AGAIN } else { context.settings.resync }))
 }
 
 /// An alias may go at any time; only its record must know whether somebody wanted that.
