@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
+use kube::client::ClientBuilder;
 use kube::runtime::events::{Recorder, Reporter};
 use operator_api::{CustomKeyStore, KmsKey};
 use operator_domain::certificate::{InvalidTerm, Term};
+use tower::timeout::TimeoutLayer;
 
 use crate::certificate::expiry::Ends;
 use crate::custom_key_store::{Connections, Gateways};
@@ -184,12 +186,25 @@ impl Context {
     }
 }
 
-/// An API client whose every retry is ours (`INV-77`).
+/// Time from a request to the beginning of its answer. The API server gives up after 60 s by itself; what takes longer has no server behind it.
+const ANSWER: Duration = Duration::from_secs(65);
+
+/// Longest silence inside an answer. The API server ends a watch after 290 s, and sends a bookmark every minute until then.
+const SILENCE: Duration = Duration::from_secs(330);
+
+/// An API client whose every retry is ours (`INV-77`) and whose every request ends: one that is never answered, by a proxy that lost its
+/// server or a connection that broke unseen, would hold up its object until the process is restarted. A write that ran out of time may
+/// have been made, like any other whose reply was lost (`INV-23`).
 ///
 /// # Errors
 /// When the configuration cannot be turned into a client (certificates, proxy).
 pub fn client(config: kube::Config) -> Result<Client, kube::Error> {
-    Client::try_from(without_retries(config))
+    answered_within(ANSWER, config)
+}
+
+fn answered_within(limit: Duration, config: kube::Config) -> Result<Client, kube::Error> {
+    let builder = ClientBuilder::try_from(without_retries(config))?;
+    Ok(builder.with_layer(&TimeoutLayer::new(limit)).build())
 }
 
 /// kube 5 sets `default_retry` in every constructor of its configuration. A retried write is one that a deposed leader may
@@ -197,6 +212,7 @@ pub fn client(config: kube::Config) -> Result<Client, kube::Error> {
 fn without_retries(mut config: kube::Config) -> kube::Config {
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
+    config.read_timeout = Some(SILENCE);
     config
 }
 
@@ -233,5 +249,15 @@ mod tests {
         let api: Api<ConfigMap> = Api::namespaced(client(config).unwrap(), "default");
         assert!(api.get("anything").await.is_err());
         assert_eq!(requests.load(Ordering::SeqCst), 1);
+    }
+
+    /// A listener whose connections are accepted by the kernel and read by nobody.
+    #[tokio::test]
+    async fn a_request_that_is_never_answered_ends_as_an_error() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = kube::Config::new(format!("http://{}", silent.local_addr().unwrap()).parse().unwrap());
+        let client = answered_within(Duration::from_millis(50), config).unwrap();
+        let api: Api<ConfigMap> = Api::namespaced(client, "default");
+        assert!(matches!(api.get("anything").await, Err(kube::Error::Service(_))));
     }
 }
