@@ -43,10 +43,12 @@ pub(super) fn is_connected(store: &CustomKeyStore) -> bool {
 pub(super) async fn observe(context: &Context, key: &KmsKey, silent: &mut Silent) -> Result<Observed, KeyError> {
     let store = store(context, key).await?;
     let connected = store.as_ref().filter(|store| is_connected(store));
-    let members = match connected {
-        Some(store) => cluster(context, store).await?.map(|cluster| members(&cluster)).unwrap_or_default(),
-        None => Vec::new(),
+    let cluster = match connected {
+        Some(store) => cluster(context, store).await?,
+        None => None,
     };
+    let members = cluster.as_ref().map(members).unwrap_or_default();
+    let expected = cluster.as_ref().map_or(0, |cluster| cluster.spec.availability_zones.len()).max(members.len());
     let sessions = connected.map(|store| sessions(context, store)).unwrap_or_default();
     let key_id = key.spec.key_id.as_deref().map(parse_id).transpose()?;
     let answers = ask(sessions, key, key_id, silent).await;
@@ -54,7 +56,7 @@ pub(super) async fn observe(context: &Context, key: &KmsKey, silent: &mut Silent
         Some(_) => Adoption::Unknown,
         None => match former(context, key).await? {
             Some(recorded) => Adoption::Material(recorded),
-            None => ask::adoption(members.len(), answers.iter().map(|answer| answer.record.as_ref())),
+            None => ask::adoption(expected, answers.iter().map(|answer| answer.record.as_ref())),
         },
     };
     let answer_of = |member: &Member| {
@@ -71,6 +73,7 @@ pub(super) async fn observe(context: &Context, key: &KmsKey, silent: &mut Silent
         fingerprint: key.spec.material_fingerprint.as_deref().map(parse_fingerprint).transpose()?,
         preconditions: preconditions(store.as_ref(), &members),
         adoption,
+        hsms_are_all_known: cluster.is_some_and(|cluster| knows_all(&cluster)),
         hsms,
     };
     let (sessions, records): (_, Vec<_>) = answers.into_iter().map(|answer| (answer.session, answer.record)).unzip();
@@ -86,6 +89,12 @@ async fn former(context: &Context, key: &KmsKey) -> Result<Option<identifier::Ke
     let namespace = key.namespace().unwrap_or_default();
     let recorded = recovery::former_identity(context, RecordedKind::KmsKey, &namespace, &key.name_any()).await?;
     recorded.map(|id| id.parse().map_err(|_| KeyError::Malformed("the recovery record"))).transpose()
+}
+
+/// Whether there is an HSM in the status for each zone of the spec.
+fn knows_all(cluster: &CloudHsmCluster) -> bool {
+    let known: Vec<_> = members(cluster).into_iter().map(|member| member.availability_zone).collect();
+    cluster.spec.availability_zones.iter().all(|zone| known.contains(zone))
 }
 
 fn intent(intent: &operator_api::kms_key::MaterialIntent) -> Intent {

@@ -26,6 +26,7 @@ fn observed(state: ConnectionState) -> Observed {
         preconditions: Ok(()),
         adoption: Adoption::Unknown,
         hsms: Vec::new(),
+        hsms_are_all_known: true,
     };
     let record = KeyRecord {
         key_id: KeyId([1; 16]),

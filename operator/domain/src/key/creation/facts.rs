@@ -97,4 +97,6 @@ pub struct CreationFacts {
     pub adoption: Adoption,
     /// Members of the cluster.
     pub hsms: Vec<HsmFacts>,
+    /// Each zone of the cluster has a member in `hsms`. A cluster object that came back without its status does not know the HSMs that are down.
+    pub hsms_are_all_known: bool,
 }

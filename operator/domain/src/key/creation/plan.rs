@@ -135,19 +135,21 @@ fn own_intent(facts: &CreationFacts) -> Option<&Intent> {
 }
 
 /// The HSM to generate on: the one that the intent names. If that is no member any more, it cannot come back with the key
-/// (a new volume is a new HSM), so the lowest member takes its place, provided that all of them say they have nothing.
+/// (a new volume is a new HSM), so the lowest member takes its place, provided that all of them say they have nothing, and that there is one
+/// in each zone: an HSM that is only not known yet may hold the key, and a second material under its id would end both.
 fn generator<'a>(facts: &'a CreationFacts, intent: &Intent) -> Option<&'a HsmId> {
     let named = facts.hsms.iter().find(|hsm| Some(&hsm.hsm_id) == intent.hsm_id.as_ref());
     match named {
         Some(hsm) => (hsm.record != HsmRecord::Unknown).then_some(&hsm.hsm_id),
-        None if facts.hsms.iter().any(|hsm| hsm.record == HsmRecord::Unknown) => None,
+        None if !facts.hsms_are_all_known || facts.hsms.iter().any(|hsm| hsm.record == HsmRecord::Unknown) => None,
         None => facts.hsms.iter().map(|hsm| &hsm.hsm_id).min(),
     }
 }
 
 /// The object claims material that no answering HSM has: silence of some means nothing yet, absence on all means loss.
 fn without_material(facts: &CreationFacts, while_unknown: CreationStep) -> CreationStep {
-    let unknown = facts.hsms.is_empty() || facts.hsms.iter().any(|hsm| hsm.record == HsmRecord::Unknown);
+    let silent = facts.hsms.iter().any(|hsm| hsm.record == HsmRecord::Unknown);
+    let unknown = facts.hsms.is_empty() || !facts.hsms_are_all_known || silent;
     if unknown { while_unknown } else { CreationStep::Stop(Problem::MaterialMissing) }
 }
 

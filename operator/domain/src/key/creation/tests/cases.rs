@@ -43,6 +43,7 @@ fn intended() -> CreationFacts {
         preconditions: Ok(()),
         adoption: Adoption::Nothing,
         hsms: hsms([HsmRecord::Absent, HsmRecord::Absent, HsmRecord::Absent]),
+        hsms_are_all_known: true,
     }
 }
 
@@ -100,6 +101,8 @@ fn material_is_generated_on_the_intents_hsm_and_on_no_other_inv_19() {
     let mut gone = away.clone();
     gone.hsms.remove(0);
     assert_eq!(next_step(&gone), CreationStep::Generate { hsm: id(1), op_id: "op".to_owned() });
+    let not_seen_yet = CreationFacts { hsms_are_all_known: false, ..gone.clone() };
+    assert_eq!(next_step(&not_seen_yet), CreationStep::Wait, "it may be down, and hold the key");
     gone.hsms[1].record = HsmRecord::Unknown;
     assert_eq!(next_step(&gone), CreationStep::Wait);
 }

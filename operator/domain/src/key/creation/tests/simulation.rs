@@ -22,6 +22,8 @@ enum Weather {
     CrashWithin,
     /// An HSM goes away, or comes back with what it had.
     Toggle(u8),
+    /// The cluster object comes back without its status: nobody knows of the HSMs that are away.
+    LoseStatus,
 }
 
 #[derive(Default)]
@@ -32,6 +34,8 @@ struct World {
     fingerprint: Option<Fingerprint>,
     materials: BTreeMap<HsmId, Fingerprint>,
     away: BTreeSet<HsmId>,
+    /// Not in the cluster's status: it was away when the cluster object came back without one.
+    forgotten: BTreeSet<HsmId>,
     generated: Vec<Fingerprint>,
 }
 
@@ -50,7 +54,8 @@ impl World {
             fingerprint: self.fingerprint,
             preconditions: refusal,
             adoption: Adoption::from_answers(usize::from(MEMBERS), reachable, None),
-            hsms: (0..MEMBERS).map(|at| self.member(at)).collect(),
+            hsms: (0..MEMBERS).filter(|at| !self.forgotten.contains(&id(*at))).map(|at| self.member(at)).collect(),
+            hsms_are_all_known: self.forgotten.is_empty(),
         }
     }
 
@@ -105,6 +110,7 @@ fn any_weather() -> impl Strategy<Value = Weather> {
         1 => Just(Weather::CrashBefore),
         1 => Just(Weather::CrashWithin),
         2 => (0..MEMBERS).prop_map(Weather::Toggle),
+        1 => Just(Weather::LoseStatus),
     ]
 }
 
@@ -122,10 +128,13 @@ proptest! {
                 Weather::CrashBefore => {}
                 Weather::CrashWithin => world.perform(&step, true),
                 Weather::Toggle(at) => {
-                    if !world.away.remove(&id(at)) {
+                    if world.away.remove(&id(at)) {
+                        world.forgotten.remove(&id(at));
+                    } else {
                         world.away.insert(id(at));
                     }
                 }
+                Weather::LoseStatus => world.forgotten.clone_from(&world.away),
             }
             prop_assert!(world.generated.len() <= 1, "INV-19: two materials");
             if world.fingerprint.is_some() {
@@ -133,6 +142,7 @@ proptest! {
             }
         }
         world.away.clear();
+        world.forgotten.clear();
         for _ in 0..10 {
             let step = next_step(&world.facts());
             world.perform(&step, false);
