@@ -141,8 +141,9 @@ impl PeerPort {
     }
 
     fn watermark(&self, request: &m::WatermarkRequest) -> m::WatermarkReply {
-        let seen = self.hsm.replication.witness(self.identity, request.own);
-        m::WatermarkReply { seen, own: self.hsm.store.sequence() }
+        let marks = &self.hsm.replication.marks;
+        let seen = marks.witness(self.identity, request.own);
+        m::WatermarkReply { seen, own: marks.told(&self.identity, self.hsm.store.sequence()) }
     }
 }
 

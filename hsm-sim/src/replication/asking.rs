@@ -14,6 +14,7 @@ use tokio::time::{Duration, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::rollback::RolledBack;
 use crate::hsm::Hsm;
 use crate::tls::peer_port::peer_client;
 
@@ -38,6 +39,9 @@ pub(crate) enum PeerError {
     /// The peer makes keys faster than this HSM pulls them, or they differ.
     #[error("failed to become equal with the peer")]
     Diverged,
+    /// The peer has seen a later state of this HSM's volume; the process must stop.
+    #[error(transparent)]
+    RolledBack(#[from] RolledBack),
 }
 
 impl From<ReturnCode> for PeerError {

@@ -5,6 +5,7 @@
 pub(crate) mod answering;
 pub(crate) mod asking;
 pub(crate) mod pull;
+pub(crate) mod rollback;
 pub(crate) mod secrets;
 pub(crate) mod snapshot;
 
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::hsm::Hsm;
 use asking::{PeerConnection, PeerError};
+use rollback::{Marks, RolledBack};
 
 const INTERVAL: Duration = Duration::from_secs(2);
 /// Longest comparison with one peer at the start; a peer that is down must not keep this HSM from serving.
@@ -38,9 +40,8 @@ pub(crate) struct Found {
 #[derive(Default)]
 pub(crate) struct Replication {
     found: Mutex<Found>,
-    /// Highest store sequence that each identity has ever shown (INV-59). Kept in memory: one peer that has been up
-    /// since is enough to notice a volume that went back.
-    seen: Mutex<HashMap<[u8; 32], u64>>,
+    /// How far the volumes were (INV-59).
+    pub(crate) marks: Marks,
 }
 
 impl Replication {
@@ -49,62 +50,52 @@ impl Replication {
         *self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers a peer's sequence and returns the highest before.
-    pub(crate) fn witness(&self, identity: [u8; 32], sequence: u64) -> u64 {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let highest = seen.entry(identity).or_default();
-        std::mem::replace(highest, sequence.max(*highest))
-    }
-
     fn set(&self, found: Found) {
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
     }
 }
 
-/// This volume is older than what a peer has seen of it: a copy was restored (INV-59).
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "failed to start: this volume went back in time (it is at {own}, and {peer} has seen {seen}). Its lockout and \
-     password state cannot be trusted. Delete this pod's volume claim: an empty volume is refilled by its peers"
-)]
-pub(crate) struct RolledBack {
-    peer: String,
-    own: u64,
-    seen: u64,
-}
-
-/// Before serving: has any peer seen a later state of this volume?
+/// Before serving: has any peer seen a later state of this volume? Peers that cannot be asked now are asked in every round.
 ///
 /// # Errors
 /// [`RolledBack`]; the process must stop.
 pub(crate) async fn compare_at_start(hsm: &Hsm) -> Result<(), RolledBack> {
-    let member = hsm.member();
-    let own = hsm.store.sequence();
-    let peers = member.peers();
+    hsm.replication.marks.start(hsm.store.sequence());
+    if hsm.control.row().went_back {
+        return Err(RolledBack::found_earlier());
+    }
+    let peers = hsm.member().peers();
     let asked = peers.iter().map(|peer| async move {
-        let answer = tokio::time::timeout(START_LIMIT, watermark(hsm, peer)).await;
-        (peer, answer.ok().and_then(Result::ok).unwrap_or(0))
+        let ask = async { compare_marks(hsm, peer, &mut PeerConnection::open(hsm, peer).await?).await };
+        tokio::time::timeout(START_LIMIT, ask).await
     });
-    for (peer, seen) in futures::future::join_all(asked).await {
-        if seen > own {
-            return Err(RolledBack { peer: peer.hsm_id.clone(), own, seen });
+    for answer in futures::future::join_all(asked).await {
+        if let Ok(Err(PeerError::RolledBack(why))) = answer {
+            return Err(why);
         }
     }
     hsm.compared.store(true, Ordering::Release);
     Ok(())
 }
 
-async fn watermark(hsm: &Hsm, peer: &RosterMember) -> Result<u64, PeerError> {
-    let mut connection = PeerConnection::open(hsm, peer).await?;
-    Ok(connection.call(&WatermarkRequest { own: hsm.store.sequence() }).await?.seen)
+/// Exchanges marks with a peer: it learns how far this volume is, and says what it had seen of it before.
+async fn compare_marks(hsm: &Hsm, peer: &RosterMember, connection: &mut PeerConnection) -> Result<(), PeerError> {
+    let identity: [u8; 32] = peer.identity_spki_sha256.as_slice().try_into().map_err(|_| PeerError::Protocol)?;
+    let marks = &hsm.replication.marks;
+    let answer = connection.call(&WatermarkRequest { own: marks.told(&identity, hsm.store.sequence()) }).await?;
+    marks.witness(identity, answer.own);
+    marks.judge(&peer.hsm_id, identity, answer.seen, hsm.store.sequence())?;
+    Ok(())
 }
 
-/// Compares with every peer until `shutdown`.
+/// Compares with every peer until `shutdown`; ends the process if one of them has seen a later state of this volume.
 pub(crate) async fn run(hsm: Arc<Hsm>, shutdown: CancellationToken) {
     let mut connections: HashMap<String, PeerConnection> = HashMap::new();
     loop {
-        if hsm.state() == HsmState::Active {
-            round(&hsm, &mut connections).await;
+        if hsm.state() == HsmState::Active
+            && let Err(why) = round(&hsm, &mut connections).await
+        {
+            rollback::stop(&hsm, &why).await;
         }
         hsm.refresh_metrics();
         tokio::select! {
@@ -114,7 +105,7 @@ pub(crate) async fn run(hsm: Arc<Hsm>, shutdown: CancellationToken) {
     }
 }
 
-async fn round(hsm: &Hsm, connections: &mut HashMap<String, PeerConnection>) {
+async fn round(hsm: &Hsm, connections: &mut HashMap<String, PeerConnection>) -> Result<(), RolledBack> {
     let mut lacking = BTreeSet::new();
     let mut peers_reached = 0;
     for peer in hsm.member().peers() {
@@ -125,11 +116,13 @@ async fn round(hsm: &Hsm, connections: &mut HashMap<String, PeerConnection>) {
                 lacking.extend(lacks);
                 connections.insert(peer.hsm_id.clone(), connection);
             }
+            Ok(Err(PeerError::RolledBack(why))) => return Err(why),
             Ok(Err(error)) => tracing::debug!(peer = peer.hsm_id, %error, "peer not compared"),
             Err(_) => tracing::warn!(peer = peer.hsm_id, "comparison took too long"),
         }
     }
     hsm.replication.set(Found { under_replicated: lacking.len() as u64, peers_reached });
+    Ok(())
 }
 
 /// Compares with one peer, pulls what is missing here, returns what is missing there.
@@ -142,10 +135,7 @@ async fn compare(
         Some(connection) => connection,
         None => PeerConnection::open(hsm, peer).await?,
     };
-    let marks = connection.call(&WatermarkRequest { own: hsm.store.sequence() }).await?;
-    if let Ok(identity) = peer.identity_spki_sha256.as_slice().try_into() {
-        hsm.replication.witness(identity, marks.own);
-    }
+    compare_marks(hsm, peer, &mut connection).await?;
     let hello = connection.hello(hsm).await?;
     if hello.state() != HsmState::Active || hello.key_set_digest == hsm.keys.set_digest() {
         return Ok((connection, BTreeSet::new()));

@@ -93,8 +93,12 @@ pub(crate) async fn pull_users(hsm: &Hsm, connection: &mut PeerConnection) -> Re
 }
 
 async fn install_control(hsm: &Hsm, control: ControlSnapshot) -> Outcome<()> {
-    let row =
-        ControlRow { fence: control.fence, fence_holder: control.fence_holder, claim_holder: control.claim_holder };
+    let row = ControlRow {
+        fence: control.fence,
+        fence_holder: control.fence_holder,
+        claim_holder: control.claim_holder,
+        ..hsm.control.row()
+    };
     let mut changes = vec![put(RecordKind::Control, &[], &row)];
     changes.extend(control.stores.iter().map(|entry| put(RecordKind::Delegates, entry.store_id.as_bytes(), entry)));
     hsm.store.commit(changes).await.map_err(|error| storage_code(&error))?;

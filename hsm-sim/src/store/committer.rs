@@ -120,7 +120,10 @@ impl Committer {
             // A panic of the database leaves it as unknown as a failed write does (INV-09).
             let attempt = std::panic::catch_unwind(AssertUnwindSafe(|| self.commit(&batch)));
             let outcome = attempt.unwrap_or(Err(StoreError::Failed));
-            sequence.store(self.sequence, Ordering::Release);
+            // What peers are told is durable: after a panic this may be ahead of the volume (INV-59).
+            if outcome.is_ok() {
+                sequence.store(self.sequence, Ordering::Release);
+            }
             if let Err(StoreError::Failed) = outcome {
                 (self.on_failure)("failed to write to the volume: stopping, nothing after this is acknowledged");
             }

@@ -100,7 +100,7 @@ pub(crate) struct KeyRow {
     pub(crate) handle: u64,
 }
 
-/// Fence and claim.
+/// Fence and claim, and whether this HSM may serve at all.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ControlRow {
     /// Highest fence handed out.
@@ -112,6 +112,9 @@ pub(crate) struct ControlRow {
     /// Holder of the cluster, empty if none.
     #[prost(string, tag = "3")]
     pub(crate) claim_holder: String,
+    /// This volume is a copy that was put back, and it served before that was found: it never does again (INV-59).
+    #[prost(bool, tag = "4")]
+    pub(crate) went_back: bool,
 }
 
 /// Writes a row.

@@ -3,12 +3,17 @@
 use crate::harness::Cluster;
 use crate::harness::cluster::PATIENCE;
 use crate::harness::keys::{kmsusers, make_everywhere, new_key};
+use crate::harness::process::PodFiles;
 use hsm_client::{KMS_USER, Session};
+use hsm_initialization::Step;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// So long an HSM waits at its start for a peer's answer; then it serves without, or a peer that is down would keep it from serving.
 const PEERS_ARE_AWAITED: Duration = Duration::from_secs(3);
+
+/// What an HSM says that does not serve because its volume is an older copy.
+const WENT_BACK: &str = "this volume went back in time";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_a_pod_cleanly_and_it_comes_back_with_its_keys_and_a_new_incarnation() {
@@ -46,7 +51,7 @@ async fn a_volume_that_went_back_in_time_is_noticed_before_it_serves() {
         match cluster.pods[0].files.start_against_peers() {
             Ok((status, said)) => {
                 assert!(!status.success());
-                assert!(said.contains("this volume went back in time"), "{said}");
+                assert!(said.contains(WENT_BACK), "{said}");
                 return;
             }
             // On a busy machine both peers may be too slow. Before that, only their answers could let it serve.
@@ -54,6 +59,56 @@ async fn a_volume_that_went_back_in_time_is_noticed_before_it_serves() {
         }
     }
     panic!("the peers never answered in time");
+}
+
+/// INV-59: at its start the HSM asks where its peers were when the copy was made, and nobody is there. More is written on the copy than was
+/// written after it, so that neither its peers' questions nor the next start may take it for the later one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_went_back_stops_serving_once_its_peers_are_found_where_they_moved_to() {
+    let mut cluster = Cluster::active().await;
+    let fence = cluster.fence(&cluster.session(0).await).await;
+    cluster.kill(0);
+    let pod = cluster.pods[0].files.clone();
+    let (volume, copy) = (pod.data().join("volume"), pod.directory.join("copy"));
+    copy_directory(&volume, &copy);
+    cluster.start(0);
+    // Once both have answered it, it tells them all about itself, wherever they are.
+    cluster.settled().await;
+    cluster.relocate(1);
+    cluster.relocate(2);
+    cluster.drive().await;
+    let user = cluster.kmsuser(0).await;
+    user.generate_key(&new_key(fence)).await.expect("generates");
+    peers_learn_how_far_it_is(&user).await;
+    cluster.kill(0);
+    std::fs::remove_dir_all(&volume).expect("removes");
+    copy_directory(&copy, &volume);
+    cluster.start(0);
+    let user = cluster.kmsuser(0).await;
+    for _ in 0..10 {
+        user.generate_key(&new_key(fence)).await.expect("serves, for nobody who remembers can be asked");
+    }
+    peers_learn_how_far_it_is(&user).await;
+    let (step, observed) = cluster.step().await;
+    assert!(matches!(step, Step::SendRoster(_)), "{step:?}: {observed:#?}");
+    ends(&pod).await;
+    assert!(pod.log_text().contains(WENT_BACK), "{}", pod.log_text());
+    cluster.kill(0);
+    let (status, said) = pod.start_in_vain();
+    assert!(!status.success() && said.contains(WENT_BACK), "it forgot: {said}");
+    // What the message says to do.
+    cluster.lose_volume(0);
+    cluster.drive().await;
+    cluster.kmsuser(0).await;
+}
+
+/// Waits until the process has ended by itself.
+async fn ends(pod: &PodFiles) {
+    let deadline = Instant::now() + PATIENCE;
+    while tokio::net::TcpStream::connect(pod.client()).await.is_ok() {
+        assert!(Instant::now() < deadline, "it goes on serving: {}", pod.log_text());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// In every round both peers ask this HSM how far it is and then greet it. Of three greetings one peer sent two, and before the second it
