@@ -1,7 +1,8 @@
-//! `kmsuser`'s password beyond the ordinary rotation: its Secret deleted, with and without somebody who remembers it (P1, INV-24, INV-26).
+//! `kmsuser`'s password beyond the ordinary rotation: its Secret deleted, with and without somebody who remembers it, or put back from a backup
+//! (P1, INV-24, INV-26).
 
 use anyhow::{Context, Result, ensure};
-use e2e::hsm::{Hsms, refused_logins};
+use e2e::hsm::{Hsms, count_of, refused_logins};
 use e2e::installation::{Installation, VAULT_NAMESPACE};
 use e2e::quickstart::{self, NAME};
 use e2e::ring::active_password;
@@ -9,15 +10,16 @@ use e2e::scenario::{PATIENCE, Tenant, password_secret};
 use e2e::wait::{Look, until};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
-use kube::api::ListParams;
+use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client};
 use operator_api::kms_key::KeyState;
 use operator_api::{ConnectionErrorCode, ConnectionState};
 use serde_json::json;
 
-/// P1, last row but one: whoever remembers the ring puts it back, and says so.
+/// P1, last row but one: whoever remembers the ring puts it back, and says so. Also when somebody else was faster, with a backup from before the
+/// last rotation: the password that all HSMs have is in memory only then.
 #[tokio::test]
-async fn a_ring_deleted_while_connected_is_put_back_and_its_store_is_told() -> Result<()> {
+async fn a_ring_deleted_or_replaced_by_an_older_one_while_connected_is_put_back_and_its_store_is_told() -> Result<()> {
     let installation = Installation::start().await?;
     let tenant = quickstart::ready(&installation).await?;
     let (client, hsms) = (installation.admin().await?, hsms(&installation, &tenant).await?);
@@ -30,12 +32,27 @@ async fn a_ring_deleted_while_connected_is_put_back_and_its_store_is_told() -> R
     })
     .await?;
     ensure!(active_password(&restored)? == before, "other passwords than before");
-    told(&client, "RingRestored").await?;
+    told(&client, "RingRestored", 1).await?;
     in_service(&tenant).await?;
     let state = tenant.stores().get(NAME).await?.status.context("no status")?.connection_state;
     assert_eq!(state, Some(ConnectionState::Connected));
     tenant.disconnect(NAME).await?;
     tenant.connect(NAME).await?;
+
+    let current = active_password(&ring(&client, &hsms).await?.context("no ring")?)?;
+    ensure!(current != before, "CKS-43: rotated on every connect");
+    put_back_an_older_ring(&installation, &client, &hsms, &restored).await?;
+    // Another one than before, which took part in the rotation for certain.
+    let pods = installation.pods.names();
+    kill_and_wait_until_it_runs(&installation, pods.last().context("no pods")?).await?;
+    until("the newer ring to be back", PATIENCE, || async {
+        let stored = ring(&client, &hsms).await?.map(|secret| active_password(&secret)).transpose()?;
+        Ok(if stored.as_ref() == Some(&current) { Look::Done(()) } else { Look::NotYet("not yet".to_owned()) })
+    })
+    .await?;
+    told(&client, "RingRestored", 2).await?;
+    logged_in_everywhere(&hsms).await?;
+    in_service(&tenant).await?;
     no_login_was_refused(&hsms).await
 }
 
@@ -95,12 +112,65 @@ fn delete_ring(installation: &Installation, hsms: &Hsms) -> Result<()> {
     Ok(())
 }
 
-async fn told(client: &Client, reason: &str) -> Result<()> {
+/// The Secret as a backup has it, created at once after the present one was deleted: before the controllers look, or else once more.
+async fn put_back_an_older_ring(
+    installation: &Installation,
+    client: &Client,
+    hsms: &Hsms,
+    saved: &Secret,
+) -> Result<()> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), VAULT_NAMESPACE);
+    let metadata = ObjectMeta { name: saved.metadata.name.clone(), ..ObjectMeta::default() };
+    let older = Secret { metadata, ..saved.clone() };
+    until("the older ring to be there", PATIENCE, || async {
+        delete_ring(installation, hsms)?;
+        match secrets.create(&PostParams::default(), &older).await {
+            Ok(_) => Ok(Look::Done(())),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(Look::NotYet("put back".to_owned())),
+            Err(error) => Err(error.into()),
+        }
+    })
+    .await
+}
+
+async fn kill_and_wait_until_it_runs(installation: &Installation, pod: &str) -> Result<()> {
+    let before = installation.pods.starts(pod);
+    installation.pods.kill(pod);
+    until(&format!("{pod} to run again"), PATIENCE, || async {
+        let starts = installation.pods.starts(pod);
+        Ok(if starts > before { Look::Done(()) } else { Look::NotYet(format!("{starts} starts")) })
+    })
+    .await
+}
+
+/// An HSM counts from its start: one that was restarted has answered no login before.
+async fn logged_in_everywhere(hsms: &Hsms) -> Result<()> {
+    until("a login on every HSM", PATIENCE, || async {
+        Ok(match logins(hsms).await {
+            Ok(counts) if !counts.contains(&0) => Look::Done(()),
+            Ok(counts) => Look::NotYet(format!("{counts:?}")),
+            Err(error) => Look::NotYet(format!("{error:#}")),
+        })
+    })
+    .await
+}
+
+async fn logins(hsms: &Hsms) -> Result<Vec<u64>> {
+    let mut counts = Vec::new();
+    for session in hsms.sessions().await? {
+        counts.push(count_of(&session, hsm_protocol::Command::Login).await?.succeeded);
+    }
+    Ok(counts)
+}
+
+/// Waits until the event was published so many times.
+async fn told(client: &Client, reason: &str, times: i32) -> Result<()> {
     let events: Api<Event> = Api::namespaced(client.clone(), NAME);
-    until(&format!("the event {reason}"), PATIENCE, || async {
-        let seen: Vec<_> =
-            events.list(&ListParams::default()).await?.into_iter().filter_map(|one| one.reason).collect();
-        Ok(if seen.iter().any(|one| one == reason) { Look::Done(()) } else { Look::NotYet(format!("{seen:?}")) })
+    until(&format!("the event {reason}, {times} times"), PATIENCE, || async {
+        let seen = events.list(&ListParams::default()).await?.into_iter();
+        let seen: Vec<_> = seen.map(|one| (one.reason, one.series.map_or(1, |series| series.count))).collect();
+        let told: i32 = seen.iter().filter(|(one, _)| one.as_deref() == Some(reason)).map(|(_, times)| times).sum();
+        Ok(if told >= times { Look::Done(()) } else { Look::NotYet(format!("{seen:?}")) })
     })
     .await
 }

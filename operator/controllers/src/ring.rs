@@ -18,6 +18,7 @@ use crate::{
     report::Controller,
     secrets::{SecretData, SecretError, StoredSecret},
 };
+use kept::Seen;
 
 /// Entry of the ring itself, JSON.
 const RING: &str = "ring";
@@ -110,13 +111,14 @@ pub fn name(cluster_id: &str) -> String {
 pub enum Found {
     /// The stored ring.
     Stored(StoredRing),
-    /// Its Secret was deleted and is there again, from this process's memory: somebody should be told (P1).
+    /// Its Secret was deleted, or came back from a backup, and has the newest passwords again, from this process's memory: somebody should be
+    /// told (P1).
     Restored(StoredRing),
     /// There is none, and this process has no copy.
     Gone,
 }
 
-/// Quorum read of a cluster's ring (P1.1). A deleted one is put back if this process has seen it.
+/// Quorum read of a cluster's ring (P1.1). One that was deleted, or replaced by an older one, is put back if this process has seen it.
 ///
 /// # Errors
 /// [`RingAccessError`]; a damaged ring is an error and never replaced.
@@ -124,12 +126,15 @@ pub async fn read(context: &Context, cluster_id: &str) -> Result<Found, RingAcce
     let secrets = context.secrets(Controller::CustomKeyStore);
     let (namespace, name) = (&context.namespaces().vault, name(cluster_id));
     if let Some(secret) = secrets.read(namespace, &name).await? {
-        return kept(context, cluster_id, secret).map(Found::Stored);
+        return match context.rings.see(cluster_id, parse(cluster_id, secret)?)? {
+            Seen::Current(stored) => Ok(Found::Stored(stored)),
+            Seen::Older(newest) => Box::pin(put_back(context, cluster_id, newest)).await.map(Found::Restored),
+        };
     }
     let Some(copy) = context.rings.copy(cluster_id) else { return Ok(Found::Gone) };
     tracing::error!(cluster = cluster_id, secret = name, "kmsuser's passwords were deleted; putting them back");
     let restored = effect::at(Site::RingRestore, secrets.put_if_absent(namespace, &name, &[], copy)).await?;
-    kept(context, cluster_id, restored).map(Found::Restored)
+    newest(context, cluster_id, parse(cluster_id, restored)?).await.map(Found::Restored)
 }
 
 /// Creates the ring of a cluster that has none: the way out when it was lost while disconnected (P1, last row but one of its table). If there
@@ -147,7 +152,7 @@ pub async fn create(
     let data = SecretData::default().with(RING, ring.encode().as_slice());
     let (namespace, name) = (&context.namespaces().vault, name(cluster_id));
     let stored = effect::at(site, secrets.put_if_absent(namespace, &name, &[], data)).await?;
-    kept(context, cluster_id, stored)
+    newest(context, cluster_id, parse(cluster_id, stored)?).await
 }
 
 /// Writes a changed ring back, on exactly the version that was read, and returns what is stored then.
@@ -160,16 +165,48 @@ pub async fn write(
     cluster_id: &str,
     changed: StoredRing,
 ) -> Result<StoredRing, RingAccessError> {
-    let secrets = context.secrets(Controller::CustomKeyStore);
-    let (namespace, name, data) = (&context.namespaces().vault, name(cluster_id), changed.data());
-    let stored = effect::at(site, secrets.replace(namespace, &name, &changed.secret, data)).await?;
-    kept(context, cluster_id, stored)
+    let stored = replace(context, site, cluster_id, &changed).await?;
+    newest(context, cluster_id, stored).await
 }
 
-fn kept(context: &Context, cluster_id: &str, secret: StoredSecret) -> Result<StoredRing, RingAccessError> {
-    let stored = parse(cluster_id, secret)?;
-    context.rings.keep(cluster_id, &stored);
-    Ok(stored)
+/// What was read back after a write, or all that is known if somebody put an older ring in its place meanwhile.
+async fn newest(context: &Context, cluster_id: &str, stored: StoredRing) -> Result<StoredRing, RingAccessError> {
+    match context.rings.see(cluster_id, stored)? {
+        Seen::Current(stored) => Ok(stored),
+        Seen::Older(newest) => Box::pin(put_back(context, cluster_id, newest)).await,
+    }
+}
+
+/// Writes what is newer than the older ring that was read, over exactly that one: without it the next write, or the end of this process, would
+/// lose the only password that the HSMs take (INV-24).
+async fn put_back(context: &Context, cluster_id: &str, newest: StoredRing) -> Result<StoredRing, RingAccessError> {
+    let (namespace, name) = (context.namespaces().vault.clone(), name(cluster_id));
+    tracing::error!(
+        cluster = cluster_id,
+        secret = name,
+        "kmsuser's passwords were replaced by older ones; putting the newest back"
+    );
+    let stored = replace(context, Site::RingRestore, cluster_id, &newest).await?;
+    match context.rings.see(cluster_id, stored)? {
+        Seen::Current(stored) => Ok(stored),
+        // Whoever does that again and again is not to keep this reconcile busy.
+        Seen::Older(_) => Err(SecretError::Vanished { namespace, name }.into()),
+    }
+}
+
+/// Writes on exactly the version that was read, and keeps what was written, before it is compared with what is read back: from this process fewer
+/// entries than before are a pruned ring, and no older one.
+async fn replace(
+    context: &Context,
+    site: Site,
+    cluster_id: &str,
+    changed: &StoredRing,
+) -> Result<StoredRing, RingAccessError> {
+    let secrets = context.secrets(Controller::CustomKeyStore);
+    let (namespace, name) = (&context.namespaces().vault, name(cluster_id));
+    let stored = effect::at(site, secrets.replace(namespace, &name, &changed.secret, changed.data())).await?;
+    context.rings.keep(cluster_id, changed);
+    parse(cluster_id, stored)
 }
 
 fn parse(cluster_id: &str, secret: StoredSecret) -> Result<StoredRing, RingAccessError> {

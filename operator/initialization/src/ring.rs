@@ -7,6 +7,7 @@ mod encoding;
 
 use crate::password::Password;
 use hsm_client::OpId;
+use std::cmp::Ordering;
 
 /// Where one password stands in a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +109,47 @@ impl Ring {
     /// Forgets retired entries below `lowest`: the lowest epoch that a member or a retained backup still has (INV-31).
     pub fn prune_below(&mut self, lowest: u64) {
         self.entries.retain(|entry| entry.state != EntryState::Retired || entry.epoch >= lowest);
+    }
+
+    /// Whether `stored`, read after this ring was written, is an earlier state of it: somebody put a backup back. Every write
+    /// adds an entry or commits one, and entries are forgotten only together with a commit.
+    pub fn is_ahead_of(&self, stored: &Self) -> bool {
+        match self.progress().cmp(&stored.progress()) {
+            Ordering::Less => false,
+            Ordering::Equal => self.entries.iter().any(|entry| stored.entry(entry.epoch).is_none()),
+            Ordering::Greater => true,
+        }
+    }
+
+    /// Whether the rings have different passwords for one epoch. An epoch never gets a second one (INV-27), so they are not
+    /// states of the same ring, and neither is the later one.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        let differs = |one: &RingEntry, other: &RingEntry| {
+            one.op_id != other.op_id || one.password.expose() != other.password.expose()
+        };
+        self.entries.iter().any(|one| other.entry(one.epoch).is_some_and(|other| differs(one, other)))
+    }
+
+    /// The ring with what only an earlier state of it has, as retired entries: while that state was stored an HSM may have been
+    /// given one of its passwords, or have come back from a backup with it (INV-24, INV-31).
+    ///
+    /// # Errors
+    /// [`RingError::Rule`] if `earlier` has come further than this ring.
+    pub fn with_earlier(mut self, earlier: Self) -> Result<Self, RingError> {
+        if earlier.progress() > self.progress() {
+            return Err(RingError::Rule("a later state of it was taken for an earlier one"));
+        }
+        let unknown = |entry: &RingEntry| self.entry(entry.epoch).is_none();
+        let retired = |entry: RingEntry| RingEntry { state: EntryState::Retired, ..entry };
+        let added: Vec<RingEntry> = earlier.entries.into_iter().filter(unknown).map(retired).collect();
+        self.entries.extend(added);
+        self.entries.sort_unstable_by_key(|entry| entry.epoch);
+        Self::checked(self.entries)
+    }
+
+    /// How far the ring has come: its highest epoch, and whether that one is committed.
+    fn progress(&self) -> (u64, bool) {
+        self.entries.last().map_or((0, false), |entry| (entry.epoch, entry.state != EntryState::Intent))
     }
 
     fn checked(entries: Vec<RingEntry>) -> Result<Self, RingError> {

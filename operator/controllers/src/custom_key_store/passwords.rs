@@ -22,7 +22,7 @@ pub(super) async fn ring(
         Found::Gone => Ok(None),
         Found::Restored(ring) => {
             let note = format!(
-                "Secret {}/{} with kmsuser's passwords was deleted; it was put back from memory. To change the password disconnect and connect",
+                "Secret {}/{} with kmsuser's passwords was deleted or replaced by an older one; the newest passwords were put back from memory. To change the password disconnect and connect",
                 context.namespaces().vault,
                 ring::name(cluster_id)
             );

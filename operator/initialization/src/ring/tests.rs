@@ -78,7 +78,79 @@ fn a_ring_that_breaks_a_rule_is_refused_without_repeating_a_password() {
     assert!(Ring::parse(ring(&[entry(1, "retired"), entry(3, "active"), entry(7, "intent")]).as_bytes()).is_ok());
 }
 
+fn again(ring: &Ring) -> Ring {
+    Ring::parse(&ring.encode()).expect("parses")
+}
+
+fn states(ring: &Ring) -> Vec<(u64, EntryState)> {
+    ring.entries().iter().map(|entry| (entry.epoch, entry.state)).collect()
+}
+
+#[test]
+fn what_only_an_earlier_ring_has_is_taken_over_as_retired() {
+    let mut ring = first();
+    let before = again(&ring);
+    begin(&mut ring, 0).expect("begins");
+    let under_way = again(&ring);
+    ring.commit(2).expect("commits");
+    ring.prune_below(2);
+    for earlier in [before, under_way] {
+        assert!(ring.is_ahead_of(&earlier) && !earlier.is_ahead_of(&ring));
+        assert!(again(&earlier).with_earlier(again(&ring)).is_err(), "the later one is not taken back");
+        let union = again(&ring).with_earlier(earlier).expect("fits");
+        assert_eq!(states(&union), [(1, EntryState::Retired), (2, EntryState::Active)]);
+    }
+}
+
+/// INV-24: an HSM that was away may have the one that is missing.
+#[test]
+fn a_ring_that_lacks_an_entry_and_has_come_no_further_is_an_earlier_one() {
+    let mut ring = first();
+    begin(&mut ring, 0).expect("begins");
+    ring.commit(2).expect("commits");
+    let mut shorter = again(&ring);
+    shorter.prune_below(2);
+    assert!(ring.is_ahead_of(&shorter) && !shorter.is_ahead_of(&ring));
+    assert!(!ring.is_ahead_of(&again(&ring)));
+}
+
+#[test]
+fn two_passwords_of_one_epoch_contradict_each_other() {
+    let (mut ring, other) = (first(), first());
+    assert!(ring.contradicts(&other) && other.contradicts(&ring));
+    let before = again(&ring);
+    begin(&mut ring, 0).expect("begins");
+    assert!(!ring.contradicts(&before) && !before.contradicts(&ring));
+    assert!(ring.contradicts(&other));
+}
+
 proptest! {
+    /// Over rotations in which every HSM took part, after which the ring is pruned, and others.
+    #[test]
+    fn of_two_states_the_one_that_was_written_later_is_ahead(rotations in prop::collection::vec(any::<bool>(), 1..6)) {
+        let mut ring = first();
+        let mut written = vec![ring.encode()];
+        for everywhere in rotations {
+            let epoch = begin(&mut ring, 0).expect("begins");
+            written.push(ring.encode());
+            ring.commit(epoch).expect("commits");
+            if everywhere {
+                ring.prune_below(epoch);
+            }
+            written.push(ring.encode());
+        }
+        let written: Vec<_> = written.iter().map(|text| Ring::parse(text).expect("parses")).collect();
+        for (index, later) in written.iter().enumerate() {
+            for earlier in &written[..index] {
+                prop_assert!(later.is_ahead_of(earlier) && !earlier.is_ahead_of(later));
+                prop_assert!(!later.contradicts(earlier));
+                let union = again(later).with_earlier(again(earlier)).expect("fits");
+                prop_assert!(!later.is_ahead_of(&union) && !earlier.is_ahead_of(&union));
+                prop_assert_eq!(union.active().map(|entry| entry.epoch), later.active().map(|entry| entry.epoch));
+            }
+        }
+    }
+
     /// INV-24: whatever happens in whatever order, every epoch from the lowest one in use to the newest is known, and
     /// the ring survives its own encoding.
     #[test]
