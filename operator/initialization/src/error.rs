@@ -62,6 +62,17 @@ pub enum InitializationError {
         /// Why.
         reason: String,
     },
+    /// The officer's logins on this HSM fail or are cut off again and again: what is left of them belongs to a person.
+    #[error(
+        "failed to go on with the pod {pod}: the crypto officer's last {failures} logins there failed, and more would lock it. Log in as \
+         the officer once, or put the password that it has now into the officer's secret"
+    )]
+    OfficerRefused {
+        /// Which pod.
+        pod: String,
+        /// Failed attempts in a row.
+        failures: u32,
+    },
     /// The pod of a step is not among the observed ones: the facts are of another moment.
     #[error("failed to find the pod {0} among the observed ones")]
     UnknownPod(String),

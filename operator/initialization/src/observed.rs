@@ -114,8 +114,9 @@ impl Observed {
             .collect();
         let newest = volumes.iter().map(|(_, volume)| volume.roster_version).max()?;
         let digest = sha256(&roster_body(&self.plan.cluster_id, newest, &members));
+        // Two partitions in a row can leave two rosters of one version; an HSM takes only a higher one, so all of the newest must be right.
         let newest_is_right =
-            volumes.iter().any(|(_, volume)| volume.roster_version == newest && volume.roster_digest == digest);
+            volumes.iter().all(|(_, volume)| volume.roster_version < newest || volume.roster_digest == digest);
         let (version, missing): (u64, Vec<_>) = if newest_is_right {
             (newest, volumes.iter().filter(|(_, volume)| volume.roster_digest != digest).collect())
         } else {

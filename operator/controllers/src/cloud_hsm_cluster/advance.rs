@@ -47,11 +47,12 @@ pub(super) async fn advance(
         // Before the first key, so before every step that could lead to one (D19).
         apply::retain_volumes(context, &existing.volumes).await?;
     }
-    let progressed = perform(context, &procedure, cluster, &observed, &step).await?;
+    // What one HSM refuses must not keep the others from their certificates and the status from what they say.
+    let performed = perform(context, &procedure, cluster, &observed, &step).await;
     let (now, cluster_id) = (std::time::SystemTime::now(), desired.cluster_id.as_str());
     Certificates { context, cluster, cluster_id, procedure: &procedure, now }.keep(&observed, findings).await?;
     maintain(context, cluster, &desired, &existing, &procedure, findings).await?;
-    Ok(progressed)
+    performed
 }
 
 /// What an initialised cluster needs besides: a disruption budget that fits, pods of the current template.

@@ -60,6 +60,7 @@ fn initialization(error: &InitializationError) -> &'static str {
         InitializationError::NoRandomness(_) => "NoRandomness",
         InitializationError::Connect { .. } | InitializationError::UnknownPod(_) => "HsmUnreachable",
         InitializationError::Hsm { .. } => "HsmRefused",
+        InitializationError::OfficerRefused { .. } => "OfficerRefused",
         InitializationError::Fence { .. } => "NoFence",
     }
 }

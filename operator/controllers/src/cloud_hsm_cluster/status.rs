@@ -60,7 +60,8 @@ impl Findings {
         self.zones > 0
             && active >= self.zones
             && self.step == Some(Step::Done)
-            && status.under_replicated_keys == Some(0)
+            // Not the status's number, which stays as it was while nobody knows.
+            && self.under_replicated_keys == Some(0)
     }
 }
 

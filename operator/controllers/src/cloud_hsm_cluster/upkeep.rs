@@ -11,11 +11,12 @@ use super::{observe, rollout};
 use crate::context::Context;
 use crate::report::chain;
 
-/// The highest number of under-replicated keys that an HSM knows of; `None` while none answers.
+/// The highest number of under-replicated keys that an HSM knows of; `None` while one has not compared itself with all its peers, because
+/// what it did not look at it cannot count.
 pub(super) async fn under_replicated_keys(procedure: &ClusterProcedure<'_>, observed: &Observed) -> Option<i64> {
     let active = observed.hsms.iter().filter(|hsm| hsm.state() == Some(HsmState::Active));
     let counts = join_all(active.map(|hsm| read_count(procedure, hsm))).await;
-    counts.into_iter().flatten().max()
+    counts.into_iter().collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 async fn read_count(procedure: &ClusterProcedure<'_>, hsm: &ObservedHsm) -> Option<i64> {
@@ -28,7 +29,8 @@ async fn read_count(procedure: &ClusterProcedure<'_>, hsm: &ObservedHsm) -> Opti
         }
     };
     let info = session.hsm_info().await.ok()?;
-    i64::try_from(info.under_replicated_keys).ok()
+    let compared = info.peers_reached + 1 >= info.roster_size;
+    compared.then(|| i64::try_from(info.under_replicated_keys).ok()).flatten()
 }
 
 /// The request of the HSM that has one to be signed.

@@ -29,15 +29,23 @@ impl<C: Custody, F: Fencing> Procedure<'_, C, F> {
         session.assign(&assignment).await.map_err(InitializationError::hsm(pod, "assign the volume"))
     }
 
-    /// Sends the roster to every HSM that lacks it; one that cannot be reached now is caught up later.
+    /// Sends the roster to every HSM that lacks it; one that cannot be reached now is caught up later. One that refuses it (its disk may be
+    /// full) keeps it from no other.
+    ///
+    /// # Errors
+    /// The first one, after all were tried.
     pub(super) async fn send_roster(&self, observed: &Observed, due: &RosterDue) -> Result<(), InitializationError> {
         let (authority, identity) = self.provisioner().await?;
         let roster = authority.sign_roster(self.cluster_id, due.version, &due.members)?;
+        let mut outcome = Ok(());
         for pod in &due.pods {
-            let session = super::open_provisioning(&authority, &identity, hsm(observed, pod)?).await?;
-            session.set_roster(&roster).await.map_err(InitializationError::hsm(pod, "send the roster"))?;
+            let sent = async {
+                let session = super::open_provisioning(&authority, &identity, hsm(observed, pod)?).await?;
+                session.set_roster(&roster).await.map_err(InitializationError::hsm(pod, "send the roster"))
+            };
+            outcome = outcome.and(sent.await);
         }
-        Ok(())
+        outcome
     }
 
     pub(super) async fn join(&self, hsm: &ObservedHsm) -> Result<(), InitializationError> {

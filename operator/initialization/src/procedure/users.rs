@@ -10,6 +10,10 @@ use crate::ring::{Ring, RingError};
 use hsm_client::command::{NewUser, PasswordChange, UserType};
 use hsm_client::{KMS_USER, OFFICER, OpId, Session};
 
+/// Failed logins of the officer in a row after which the operator makes no other: of the five that lock a user two are left to people. Not
+/// fewer, because a login that a crash cuts off counts as a failed one (INV-62).
+const MOST_FAILURES: u32 = 3;
+
 impl<C: Custody, F: Fencing> Procedure<'_, C, F> {
     /// Changes the pre-crypto officer's password, which activates the cluster (spec 1.3, step 6).
     pub(super) async fn activate(&self, hsm: &ObservedHsm) -> Result<(), InitializationError> {
@@ -20,6 +24,7 @@ impl<C: Custody, F: Fencing> Procedure<'_, C, F> {
         let password = officer.password(secret, entry::OFFICER_PASSWORD)?;
         let op_id = op_id(officer.text(secret, entry::OFFICER_OP_ID)?)?;
         let session = self.open(hsm).await?;
+        spare_the_officer(pod, &session).await?;
         let login = session.login(OFFICER, preco.expose()).await;
         let epoch = login.map_err(InitializationError::hsm(pod, "log in as the pre-crypto officer"))?.epoch;
         let change = PasswordChange {
@@ -49,6 +54,7 @@ impl<C: Custody, F: Fencing> Procedure<'_, C, F> {
         let officer = self.secret(SecretName::Officer).await?;
         let password = officer.password(SecretName::Officer, entry::OFFICER_PASSWORD)?;
         let session = self.open(hsm).await?;
+        spare_the_officer(pod, &session).await?;
         let login = session.login(OFFICER, password.expose()).await;
         login.map_err(InitializationError::hsm(pod, "log in as the officer"))?;
         let user = NewUser {
@@ -71,6 +77,16 @@ impl<C: Custody, F: Fencing> Procedure<'_, C, F> {
     async fn fence(&self, pod: &str, session: &Session) -> Result<u64, InitializationError> {
         let none = |source: crate::fence::NoFence| InitializationError::Fence { pod: pod.to_owned(), reason: source.0 };
         self.fencing.fence_on(session).await.map_err(none)
+    }
+}
+
+/// The officer's owner may have changed its password: a step that is tried again for ever must not lock it.
+async fn spare_the_officer(pod: &str, session: &Session) -> Result<(), InitializationError> {
+    let officer =
+        session.user_info(OFFICER).await.map_err(InitializationError::hsm(pod, "read the officer's state"))?;
+    match officer.filter(|officer| officer.locked || officer.failures >= MOST_FAILURES) {
+        Some(officer) => Err(InitializationError::OfficerRefused { pod: pod.to_owned(), failures: officer.failures }),
+        None => Ok(()),
     }
 }
 

@@ -151,6 +151,18 @@ fn a_member_that_is_down_stays_in_the_roster() {
     assert_eq!(world.observed.roster_due(), None);
 }
 
+/// An HSM takes only a higher version than its own: what two partitions in a row left under one version is replaced for all.
+#[test]
+fn two_rosters_of_one_version_are_both_replaced_by_a_higher_one() {
+    let mut world = World::new();
+    world.run();
+    let pods: Vec<_> = world.observed.hsms.iter().map(|hsm| hsm.pod.pod_name.clone()).collect();
+    let version = world.volume(&pods[0]).roster_version;
+    world.volume(&pods[2]).roster_digest = vec![9; 32];
+    let due = world.observed.roster_due().expect("a roster is due");
+    assert_eq!((due.version, due.pods), (version + 1, pods));
+}
+
 /// Spec 2.7: `USER_NOT_FOUND` has to be possible. On one HSM only, a missing user is a gap to close.
 #[test]
 fn kmsuser_is_restored_where_it_is_missing_but_not_after_its_owner_deleted_it_everywhere() {

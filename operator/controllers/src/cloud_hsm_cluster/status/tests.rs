@@ -181,6 +181,11 @@ fn an_hsm_may_go_only_when_all_are_active_and_every_key_is_on_all_of_them() {
         let status = status(&cluster, &findings, now(1));
         assert_eq!(findings.is_settled(&status), want, "{states:?} {keys:?}");
     }
+    let mut cluster = cluster;
+    cluster.status = Some(CloudHsmClusterStatus { under_replicated_keys: Some(0), ..Default::default() });
+    let unknown = findings(&cluster, [ACTIVE; 3], Step::Done);
+    let status = status(&cluster, &unknown, now(1));
+    assert_eq!((status.under_replicated_keys, unknown.is_settled(&status)), (Some(0), false), "what was known once");
 }
 
 /// A renewal that fails is seen before the certificate ends, with what ends when and why.
