@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
-use kube::runtime::watcher::{Config, Event};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{Config, DefaultBackoff, Event};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -41,7 +43,7 @@ pub(super) async fn follow<F: Feed>(
     readiness: Arc<Readiness>,
     shutdown: CancellationToken,
 ) {
-    let events = watcher(api, Config::default()).default_backoff();
+    let events = watcher(api, Config::default()).backoff(Pauses::default());
     pin_mut!(events);
     let mut listed = HashSet::new();
     loop {
@@ -68,6 +70,40 @@ pub(super) async fn follow<F: Feed>(
     }
 }
 
+/// Longest pause before the API server is asked again. kube's own pauses grow to a minute, and for so long after an outage a replica would
+/// go by the connections from before it: every request to a store that was connected anew meanwhile would be refused.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// kube's pauses, but none longer than [`LONGEST_PAUSE`].
+#[derive(Default)]
+struct Pauses(DefaultBackoff);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(LONGEST_PAUSE))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
 fn name_of(object: &impl ResourceExt) -> ObjectName {
     (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_is_tried_again_for_ever_and_never_later_than_five_seconds_after_the_last_time() {
+        let pauses: Vec<_> = Pauses::default().take(50).collect();
+        assert_eq!(pauses.len(), 50);
+        assert!(pauses[0] < Duration::from_secs(2) && pauses.iter().all(|pause| *pause <= LONGEST_PAUSE), "{pauses:?}");
+    }
 }
