@@ -8,12 +8,16 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use operator_api::{GROUP, VERSION};
+use serde_json::{Value, json};
 
 use crate::binaries::{checkout, ours};
 use crate::cluster::Cluster;
+use crate::control_plane::client_of;
 use crate::installation::Installation;
-use crate::kubectl::kubectl;
+use crate::kubectl::{kinds_are_served, kubectl};
 use crate::quickstart::NAME;
 use crate::wait::{Look, until};
 
@@ -103,41 +107,94 @@ pub async fn break_the_glass(bench: &impl Administered) -> Result<()> {
     .await
 }
 
-/// Deletes one object of a kind after the other, and waits until all are gone.
+/// Deletes the objects of one kind after the other, and waits until all are gone.
 ///
 /// # Errors
 /// When one does not go.
-pub fn delete_objects(bench: &impl Administered, kinds: &[&str]) -> Result<()> {
-    for kind in kinds {
-        bench.kubectl(&["delete", kind, "--all", "--namespace", NAME, "--wait=false"])?;
-    }
-    wait_gone(bench, kinds)
+pub async fn delete_objects(bench: &impl Administered, kinds: &[&str]) -> Result<()> {
+    mark_objects(bench, kinds).await?;
+    wait_gone(bench, kinds).await
 }
 
-/// Takes every finalizer off by hand.
+/// Marks the objects of one kind after the other for deletion. What is gone already, with its namespace or its definition, is none.
 ///
 /// # Errors
 /// When the API server refuses.
-pub fn strip_finalizers(bench: &impl Administered, kinds: &[&str]) -> Result<()> {
-    for kind in kinds {
-        let named = bench.kubectl(&["get", kind, "--namespace", NAME, "--output=name"])?;
-        for object in named.lines() {
-            let none = r#"{"metadata":{"finalizers":null}}"#;
-            bench.kubectl(&["patch", object, "--namespace", NAME, "--type=merge", "--patch", none])?;
-        }
+pub async fn mark_objects(bench: &impl Administered, kinds: &[&str]) -> Result<()> {
+    let client = client_of(&bench.kubeconfig()).await?;
+    for (kind, name) in left(&client, kinds).await? {
+        let deleted = objects(&client, kind).delete(&name, &DeleteParams::default()).await;
+        unless_gone(deleted).with_context(|| format!("failed to delete {kind} {name}"))?;
     }
     Ok(())
+}
+
+/// Takes every finalizer off by hand. Returns how many objects there were.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn strip_finalizers(bench: &impl Administered, kinds: &[&str]) -> Result<usize> {
+    let client = client_of(&bench.kubeconfig()).await?;
+    let found = left(&client, kinds).await?;
+    let none = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+    for (kind, name) in &found {
+        let stripped = objects(&client, kind).patch(name, &PatchParams::default(), &none).await;
+        unless_gone(stripped).with_context(|| format!("failed to take the finalizers off {kind} {name}"))?;
+    }
+    Ok(found.len())
+}
+
+/// Waits until no object of these kinds is left.
+///
+/// # Errors
+/// When one stays for a minute and a half.
+pub async fn wait_gone(bench: &impl Administered, kinds: &[&str]) -> Result<()> {
+    let client = client_of(&bench.kubeconfig()).await?;
+    let gone = until("the objects to be gone", Duration::from_secs(90), || async {
+        Ok(match left(&client, kinds).await {
+            Ok(found) if found.is_empty() => Look::Done(()),
+            Ok(found) => Look::NotYet(format!("{found:?}")),
+            // The storage of a kind is taken down while its definition goes.
+            Err(error) => Look::NotYet(format!("{error:#}")),
+        })
+    });
+    gone.await.with_context(|| bench.last_words())
+}
+
+/// The objects of a kind in the tenant's namespace, whichever kind it is: only its plural is in their addresses.
+fn objects(client: &Client, plural: &str) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk(GROUP, VERSION, plural);
+    Api::namespaced_with(client.clone(), NAME, &ApiResource::from_gvk_with_plural(&kind, plural))
+}
+
+/// What there is of these kinds, in their order: kind and name. A kind without a definition has no objects.
+async fn left<'a>(client: &Client, kinds: &[&'a str]) -> Result<Vec<(&'a str, String)>> {
+    let mut found = Vec::new();
+    for kind in kinds {
+        match objects(client, kind).list(&ListParams::default()).await {
+            Ok(listed) => found.extend(listed.iter().map(|object| (*kind, object.name_any()))),
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(error).with_context(|| format!("failed to list {kind}")),
+        }
+    }
+    Ok(found)
+}
+
+/// A write to an object that may have gone since it was listed.
+fn unless_gone<T>(written: Result<T, kube::Error>) -> Result<()> {
+    match written {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        written => Ok(written.map(drop)?),
+    }
 }
 
 /// Marks the tenant's namespace for deletion and deletes what is in it; [`finalize_namespace`] ends it.
 ///
 /// # Errors
 /// When the API server refuses.
-pub fn delete_namespace(bench: &impl Administered) -> Result<()> {
+pub async fn delete_namespace(bench: &impl Administered) -> Result<()> {
     bench.kubectl(&["delete", "namespace", NAME, "--wait=false"])?;
-    for kind in KINDS {
-        bench.kubectl(&["delete", kind, "--all", "--namespace", NAME, "--wait=false"])?;
-    }
+    mark_objects(bench, &KINDS).await?;
     bench.kubectl(&["delete", OTHERS, "--all", "--namespace", NAME, "--wait=false"])?;
     Ok(())
 }
@@ -146,8 +203,8 @@ pub fn delete_namespace(bench: &impl Administered) -> Result<()> {
 ///
 /// # Errors
 /// When an object stays.
-pub fn finalize_namespace(installation: &Installation) -> Result<()> {
-    wait_gone(installation, &KINDS)?;
+pub async fn finalize_namespace(installation: &Installation) -> Result<()> {
+    wait_gone(installation, &KINDS).await?;
     let raw = format!("/api/v1/namespaces/{NAME}/finalize");
     let body = format!(
         r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{NAME}"}},"spec":{{"finalizers":[]}}}}"#
@@ -157,36 +214,33 @@ pub fn finalize_namespace(installation: &Installation) -> Result<()> {
     Ok(())
 }
 
-fn wait_gone(bench: &impl Administered, kinds: &[&str]) -> Result<()> {
-    for kind in kinds {
-        let all = bench.kubectl(&["wait", "--for=delete", kind, "--all", "--namespace", NAME, "--timeout=90s"]);
-        // Nothing of the kind is there any more.
-        if let Err(error) = all {
-            ensure!(error.to_string().contains("no matching resources"), "{error}\n{}", bench.last_words());
-        }
-    }
-    Ok(())
-}
-
-/// Deletes the definitions and with them every object, claims and accounts too.
+/// Deletes the definitions and with them every object, claims and accounts too; or waits for the end of [`mark_definitions`].
 ///
 /// # Errors
 /// When they do not go.
 pub fn delete_definitions(bench: &impl Administered) -> Result<()> {
     let folder = checkout().join("crds").display().to_string();
-    let deleted = bench.kubectl(&["delete", "--filename", &folder, "--timeout=120s"]);
-    deleted.with_context(|| bench.last_words()).map(|_| ())
+    let deleted = bench.kubectl(&["delete", "--filename", &folder, "--ignore-not-found", "--timeout=120s"]);
+    deleted.with_context(|| bench.last_words()).map(drop)
+}
+
+/// Marks the definitions for deletion. The API server deletes their objects, and then them.
+///
+/// # Errors
+/// When the API server refuses.
+pub fn mark_definitions(bench: &impl Administered) -> Result<()> {
+    let folder = checkout().join("crds").display().to_string();
+    bench.kubectl(&["delete", "--filename", &folder, "--wait=false"]).map(drop)
 }
 
 /// Installs the definitions again.
 ///
 /// # Errors
-/// When they are not served within half a minute.
-pub fn restore_definitions(bench: &impl Administered) -> Result<()> {
+/// When they are not served within a minute.
+pub async fn restore_definitions(bench: &impl Administered) -> Result<()> {
     let folder = checkout().join("crds").display().to_string();
     bench.kubectl(&["apply", "--server-side", "--filename", &folder])?;
-    bench.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
-    Ok(())
+    kinds_are_served(&bench.kubeconfig()).await
 }
 
 /// Kills the controllers, as when the release is gone.

@@ -1,12 +1,15 @@
 //! Everything that stands for a key is lost on a real cluster, with its namespace controller, garbage collector and Helm, and comes back from
-//! the recovery records (D5, INV-12, INV-13). More orders are in `integration_recovery`.
+//! the recovery records (D5, INV-12, INV-13). Six orders, each with other things alive while others go; `integration_recovery` plays all 24, without
+//! Helm and with a namespace controller of its own.
 
 use anyhow::{Context, Result};
 use e2e::cluster::Cluster;
 use e2e::identity::Identity;
 use e2e::installation::{GATEWAY_NAMESPACE, SYSTEM_NAMESPACE};
 use e2e::quickstart::{self, ACCESS_KEY, ALIAS, NAME};
-use e2e::recovery::{KINDS, break_the_glass, delete_definitions, delete_objects, keystore_ok, strip_finalizers};
+use e2e::recovery::{
+    KINDS, break_the_glass, delete_definitions, delete_objects, keystore_ok, mark_definitions, strip_finalizers,
+};
 use e2e::scenario::{Tenant, eventually_ok};
 use e2e::sdk::{bytes, bytes_of};
 use operator_api::ConnectionState;
@@ -19,15 +22,27 @@ enum Loss {
     Namespace,
     Definitions,
     ReleaseFinalizersNamespaceAndDefinitions,
+    /// The controllers let go of everything, and run on without anything to look after.
+    DefinitionsNamespaceAndRelease,
+    /// Everything hangs at once: nobody lets go, and finalizers are taken off last.
+    ReleaseDefinitionsNamespaceAndFinalizers,
 }
 
-const LOSSES: [Loss; 4] =
-    [Loss::Objects, Loss::Namespace, Loss::Definitions, Loss::ReleaseFinalizersNamespaceAndDefinitions];
+const LOSSES: [Loss; 6] = [
+    Loss::Objects,
+    Loss::Namespace,
+    Loss::Definitions,
+    Loss::ReleaseFinalizersNamespaceAndDefinitions,
+    Loss::DefinitionsNamespaceAndRelease,
+    Loss::ReleaseDefinitionsNamespaceAndFinalizers,
+];
 
-fn lose(cluster: &Cluster, loss: Loss) -> Result<()> {
+async fn lose(cluster: &Cluster, loss: Loss) -> Result<()> {
     match loss {
-        Loss::Objects => delete_objects(cluster, &["kmsaliases", "kmskeys", "customkeystores", "cloudhsmclusters"]),
-        Loss::Namespace => cluster.kubectl(&["delete", "namespace", NAME, "--timeout=180s"]).map(drop),
+        Loss::Objects => {
+            delete_objects(cluster, &["kmsaliases", "kmskeys", "customkeystores", "cloudhsmclusters"]).await
+        }
+        Loss::Namespace => delete_namespace(cluster),
         Loss::Definitions => {
             delete_definitions(cluster)?;
             // The access key was revoked with its object; a new one is not delivered over the old one's Secret.
@@ -43,12 +58,35 @@ fn lose(cluster: &Cluster, loss: Loss) -> Result<()> {
         Loss::ReleaseFinalizersNamespaceAndDefinitions => {
             cluster.uninstall()?;
             cluster.kubectl(&["delete", "namespace", NAME, "--wait=false"])?;
-            strip_finalizers(cluster, &KINDS)?;
-            cluster.kubectl(&["wait", "--for=delete", &format!("namespace/{NAME}"), "--timeout=120s"])?;
+            strip_finalizers(cluster, &KINDS).await?;
+            namespace_is_gone(cluster)?;
+            delete_definitions(cluster)?;
+            cluster.install()
+        }
+        Loss::DefinitionsNamespaceAndRelease => {
+            delete_definitions(cluster)?;
+            delete_namespace(cluster)?;
+            cluster.uninstall()?;
+            cluster.install()
+        }
+        Loss::ReleaseDefinitionsNamespaceAndFinalizers => {
+            cluster.uninstall()?;
+            mark_definitions(cluster)?;
+            cluster.kubectl(&["delete", "namespace", NAME, "--wait=false"])?;
+            strip_finalizers(cluster, &KINDS).await?;
+            namespace_is_gone(cluster)?;
             delete_definitions(cluster)?;
             cluster.install()
         }
     }
+}
+
+fn delete_namespace(cluster: &Cluster) -> Result<()> {
+    cluster.kubectl(&["delete", "namespace", NAME, "--timeout=180s"]).map(drop)
+}
+
+fn namespace_is_gone(cluster: &Cluster) -> Result<()> {
+    cluster.kubectl(&["wait", "--for=delete", &format!("namespace/{NAME}"), "--timeout=120s"]).map(drop)
 }
 
 /// The quickstart works as before, with the same ids and the same material.
@@ -73,7 +111,7 @@ async fn whatever_is_lost_on_a_cluster_comes_back_with_its_ids_and_opens_old_cip
     for loss in LOSSES {
         let begun = std::time::Instant::now();
         break_the_glass(&cluster).await?;
-        lose(&cluster, loss).with_context(|| format!("{loss:?}"))?;
+        lose(&cluster, loss).await.with_context(|| format!("{loss:?}"))?;
         let removed = matches!(loss, Loss::Objects).then_some("--removed");
         let told = keystore_ok(&cluster, &["recover"].into_iter().chain(removed).collect::<Vec<_>>())?;
         is_back(&cluster, &tenant, &before, &blob).await.with_context(|| format!("after {loss:?}\n{told}"))?;

@@ -112,12 +112,16 @@ pub(super) async fn drain(context: &Context, store: &CustomKeyStore) -> Result<D
 pub(super) async fn drop_everywhere(context: &Context, store: &CustomKeyStore) -> Result<Vec<String>, StoreError> {
     let sessions = context.connections.take(&store.uid().unwrap_or_default());
     let connection = connect::connection(store);
-    let Some(cluster) = observe::cluster(context, store).await? else { return Ok(Vec::new()) };
-    if connection.generation == 0 || cluster.spec.cluster_id.is_none() {
+    if connection.generation == 0 {
         return Ok(Vec::new());
     }
-    let kept = sessions.into_values().map(|logged_in| logged_in.session).filter(Session::is_open);
-    let (opened, mut unconfirmed) = open(context, store, &cluster, kept.collect()).await?;
+    let kept = sessions.into_values().map(|logged_in| logged_in.session).filter(Session::is_open).collect();
+    let cluster = observe::cluster(context, store).await?.filter(|cluster| cluster.spec.cluster_id.is_some());
+    let (opened, mut unconfirmed) = match &cluster {
+        Some(cluster) => open(context, store, cluster, kept).await?,
+        // Its object was lost: those to whom there is a session can be told all the same.
+        None => (kept, Vec::new()),
+    };
     for result in future::join_all(opened.iter().map(|session| drop_on(context, session, &connection))).await {
         unconfirmed.extend(result?);
     }
