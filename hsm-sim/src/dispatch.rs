@@ -58,11 +58,11 @@ impl ClientPort {
         Ok(command)
     }
 
-    fn count(&self, header: &FrameHeader, answer: &[u8]) {
+    fn count(&self, header: &FrameHeader, answer: &[u8], admitted: bool) {
         if let Some(command) = Command::from_u16(header.command) {
             let code = code_of(answer);
             self.hsm.metrics.count(command, code);
-            if let Some(refused) = refused(command, code) {
+            if let Some(refused) = refused(command, code, admitted) {
                 let peer = &self.session.client.address;
                 self.hsm.refusals.note(refused, Some(peer), format_args!("{}: {}", command.name(), code.name()));
             }
@@ -125,7 +125,8 @@ impl ClientPort {
 impl Serve for ClientPort {
     fn answer_now(&self, header: &FrameHeader, body: &[u8], answers: &mut BytesMut) -> bool {
         let start = answers.len();
-        let answered = match self.admit(header) {
+        let admitted = self.admit(header);
+        let answered = match admitted {
             Ok(command) => self.quick(command, header, body, answers),
             Err(code) => {
                 refuse(header, code, answers);
@@ -133,27 +134,38 @@ impl Serve for ClientPort {
             }
         };
         if answered {
-            self.count(header, answers.get(start..).unwrap_or_default());
+            self.count(header, answers.get(start..).unwrap_or_default(), admitted.is_ok());
         }
         answered
     }
 
     async fn answer(self: Arc<Self>, frame: Frame, deadline: Option<Instant>) -> BytesMut {
-        let answer = match self.admit(&frame.header) {
+        let admitted = self.admit(&frame.header);
+        let answer = match admitted {
             Ok(command) => self.slow(command, &frame, deadline).await,
             Err(code) => refusal(&frame, code),
         };
-        self.count(&frame.header, &answer);
+        self.count(&frame.header, &answer, admitted.is_ok());
         answer
     }
 }
 
-/// Whether the answer is a refusal of who asks, rather than of what is asked. OpenDelegation says why by itself.
-fn refused(command: Command, code: ReturnCode) -> Option<Refused> {
+/// Whether the answer is a refusal of who asks, or of asking now, rather than of what is asked. OpenDelegation says why by itself.
+///
+/// Our own clients keep the order and log in first, so whoever does not is worth a line. A `WrongState` of a command that was admitted
+/// tells of a stale version or of a user that owns keys, which the controllers meet in their daily work.
+fn refused(command: Command, code: ReturnCode, admitted: bool) -> Option<Refused> {
     match code {
-        ReturnCode::RoleDenied | ReturnCode::LoginFailure | ReturnCode::UserLocked | ReturnCode::FenceTooLow => {
-            Some(Refused::Command)
-        }
+        ReturnCode::RoleDenied
+        | ReturnCode::NotLoggedIn
+        | ReturnCode::LoginFailure
+        | ReturnCode::UserLocked
+        | ReturnCode::KeyAccessDenied
+        | ReturnCode::FenceTooLow => Some(Refused::Command),
+        // Of two Hellos at once both are admitted, and one is served.
+        ReturnCode::WrongState if !admitted || command == Command::Hello => Some(Refused::Command),
+        // A login that was made for another outer session: somebody relays it (INV-65).
+        ReturnCode::InvalidArgument if command == Command::Login => Some(Refused::Command),
         ReturnCode::DelegationNotLive if command != Command::OpenDelegation => Some(Refused::Delegation),
         _ => None,
     }
@@ -235,5 +247,38 @@ impl Message for Encoded {
 
     fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_no_right_or_no_turn_is_refused_and_what_cannot_be_done_is_no_refusal() {
+        let (command, delegation) = (Some(Refused::Command), Some(Refused::Delegation));
+        for (asked, code, admitted, expected) in [
+            (Command::Encrypt, ReturnCode::WrongState, false, command),
+            (Command::SetKeyState, ReturnCode::WrongState, false, command),
+            (Command::Hello, ReturnCode::WrongState, false, command),
+            (Command::Hello, ReturnCode::WrongState, true, command),
+            (Command::Encrypt, ReturnCode::RoleDenied, false, command),
+            (Command::Encrypt, ReturnCode::NotLoggedIn, true, command),
+            (Command::SetKeyState, ReturnCode::KeyAccessDenied, true, command),
+            (Command::Login, ReturnCode::LoginFailure, true, command),
+            (Command::Login, ReturnCode::InvalidArgument, true, command),
+            (Command::DropGeneration, ReturnCode::FenceTooLow, true, command),
+            (Command::Encrypt, ReturnCode::DelegationNotLive, true, delegation),
+            (Command::OpenDelegation, ReturnCode::DelegationNotLive, true, None),
+            (Command::SetKeyState, ReturnCode::WrongState, true, None),
+            (Command::DeleteUser, ReturnCode::WrongState, true, None),
+            (Command::Encrypt, ReturnCode::NotActive, false, None),
+            (Command::Encrypt, ReturnCode::InvalidArgument, true, None),
+            (Command::ReadKey, ReturnCode::InvalidObjectHandle, true, None),
+            (Command::ClaimCluster, ReturnCode::ClaimHeld, true, None),
+            (Command::Encrypt, ReturnCode::Success, true, None),
+        ] {
+            assert_eq!(refused(asked, code, admitted), expected, "{asked:?} {code:?}, admitted: {admitted}");
+        }
     }
 }

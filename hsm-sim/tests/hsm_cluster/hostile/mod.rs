@@ -1,5 +1,5 @@
 //! Clients that are not ours: wrong certificates, broken handshakes, layers in the wrong order, commands out of turn
-//! (T-09, INV-65). None of them is answered, and after each of them a good client is served.
+//! (T-09, INV-65). None of them is answered, after each of them a good client is served, and the HSM tells of them all.
 
 mod certificates;
 mod handshakes;
@@ -11,6 +11,11 @@ use crate::harness::Cluster;
 use crate::harness::cluster::DIAL;
 use hsm_client::pki::ClientRole;
 use hsm_client::{ClientIdentity, HsmEndpoint, KMS_USER, Session, TrustAnchor};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Port of the metrics.
+const ADMIN_PORT: u16 = 9090;
 
 /// A cluster under attack, and the good client that must not suffer from it.
 struct Target {
@@ -34,6 +39,32 @@ impl Target {
         let user = session.user_info(KMS_USER).await.unwrap_or_else(|error| panic!("after {after}: {error}"));
         assert_eq!(user.expect("exists").failures, 0, "after {after}");
     }
+
+    /// How many refusals of this kind the HSM has counted.
+    async fn counted(&self, kind: &str) -> usize {
+        let mut stream = TcpStream::connect((self.cluster.pods[0].files.address, ADMIN_PORT)).await.expect("connects");
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: hsm\r\nConnection: close\r\n\r\n").await.expect("asks");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("answers");
+        let series = format!(r#"hsm_refusals_total{{refused="{kind}"}} "#);
+        let count = answer.lines().find_map(|line| line.strip_prefix(&series)?.trim().parse::<usize>().ok());
+        count.unwrap_or_else(|| panic!("no {series}in {answer}"))
+    }
+
+    /// Of each of these kinds there is a line in the log, and none without a reason; the counter knows of more, because the log is bounded.
+    async fn has_told_of(&self, kinds: &[&str]) {
+        let log = self.cluster.pods[0].files.log_text();
+        for kind in kinds {
+            let field = format!(r#""refused":"{kind}""#);
+            let lines: Vec<&str> = log.lines().filter(|line| line.contains(&field)).collect();
+            for line in &lines {
+                let why = line.split(r#""why":""#).nth(1).and_then(|rest| rest.split('"').next());
+                assert!(why.is_some_and(|why| !why.is_empty()), "without a reason: {line}");
+            }
+            let counted = self.counted(kind).await;
+            assert!((1..=counted).contains(&lines.len()), "{kind}: {} lines of {counted}", lines.len());
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,6 +75,9 @@ async fn nobody_without_the_right_certificate_in_the_right_layer_gets_an_answer(
     handshakes::a_handshake_that_is_changed_on_its_way_is_not_finished(&target).await;
     handshakes::a_missing_doubled_or_swapped_layer_is_not_answered(&target).await;
     peer_port::it_speaks_to_the_operator_and_to_signed_members_only(&target).await;
+    target.has_told_of(&["handshake"]).await;
+    // More than there are of any one sort above.
+    assert!(target.counted("handshake").await >= 100);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,4 +92,5 @@ async fn nobody_gets_more_than_its_turn_its_role_and_its_login_allow() {
     peer_port::the_provisioning_protocol_reaches_no_key_user_or_peer(&target).await;
     // Last, because it takes the fence from everybody else.
     order::a_fence_that_is_not_the_last_one_changes_nothing(&target).await;
+    target.has_told_of(&["command", "delegation", "signature"]).await;
 }

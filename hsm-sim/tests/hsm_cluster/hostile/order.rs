@@ -50,7 +50,7 @@ fn encrypt(key: KeyId) -> m::EncryptRequest {
 
 pub(super) async fn nothing_is_answered_before_hello_and_a_second_hello_is_refused(target: &Target) {
     let cluster = &target.cluster;
-    let mut count = 0;
+    let (before, mut count) = (target.counted("command").await, 0);
     for role in [ClientRole::Controllers, ClientRole::Gateway, ClientRole::Owner] {
         let mut wire = silent(cluster, role).await;
         for command in Command::ALL.iter().filter(|command| **command != Command::Hello) {
@@ -70,6 +70,7 @@ pub(super) async fn nothing_is_answered_before_hello_and_a_second_hello_is_refus
         }
     }
     assert!(count >= 50, "{count}");
+    assert!(target.counted("command").await - before >= count, "each is counted as a refusal");
     target.still_serves("commands before Hello").await;
 }
 
@@ -78,7 +79,7 @@ pub(super) async fn keys_and_users_are_out_of_reach_before_login_and_after_logou
     let key = make_everywhere(cluster, &kmsusers(cluster).await).await;
     let mut wire = greeted(cluster, ClientRole::Controllers).await;
     for round in ["before Login", "after Logout"] {
-        let id = || key.0.to_vec();
+        let (id, before) = (|| key.0.to_vec(), target.counted("command").await);
         let codes = [
             wire.call(&encrypt(key)).await,
             wire.call(&m::DecryptRequest { blob: blob_of(key), encryption_context: vec![] }).await,
@@ -106,9 +107,11 @@ pub(super) async fn keys_and_users_are_out_of_reach_before_login_and_after_logou
             })
             .await,
         ];
+        let asked = codes.len();
         for (number, code) in codes.into_iter().enumerate() {
             assert_eq!(code.expect("answers"), ReturnCode::NotLoggedIn, "{round}: command {number}");
         }
+        assert_eq!(target.counted("command").await - before, asked, "{round}: each is counted as a refusal");
         log_in(cluster, &mut wire).await;
         assert_eq!(wire.call(&encrypt(key)).await.expect("answers"), ReturnCode::Success, "the control");
         assert_eq!(wire.call(&m::LogoutRequest {}).await.expect("answers"), ReturnCode::Success);

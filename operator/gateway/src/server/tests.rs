@@ -1,5 +1,7 @@
-//! The server over real TLS: certificates that change while serving, limits, and draining.
+//! The server over real TLS: certificates that change while serving, handshakes that fail, limits, and draining.
 
+use std::fmt::Debug;
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -13,8 +15,11 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata, Subscriber, span};
 
 mod http2;
 mod smuggling;
@@ -132,6 +137,72 @@ async fn a_certificate_that_cannot_be_used_leaves_the_present_one() {
         assert!(serving.certificate.install(certificate.as_bytes(), key.as_bytes()).is_err());
         assert!(serving.handshake(&good.authority).await.is_ok());
     }
+}
+
+/// What is logged about refusals on this thread.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<Line>>>);
+
+/// The fields of one line as `name=value`.
+#[derive(Clone, Debug, Default)]
+struct Line(Vec<String>);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.push(format!("{field}={value:?}"));
+    }
+}
+
+impl Subscriber for Told {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "refusal_log"
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[tokio::test]
+async fn each_handshake_that_fails_is_counted_and_logged_with_its_peer_and_reason() {
+    let (issued, other) = (issue(), issue());
+    let told = Told::default();
+    let _here = tracing::subscriber::set_default(told.clone());
+    let serving = Serving::start(&issued).await;
+    let counted = || serving.bench.gateway.metrics.refusals.with_label_values(&["handshake"]).get();
+
+    assert!(serving.handshake(&other.authority).await.is_err(), "a client that does not trust us");
+    until(|| counted() == 1).await;
+    let mut in_the_clear = TcpStream::connect(serving.address).await.unwrap();
+    in_the_clear.write_all(b"GET / HTTP/1.1\r\nHost: kms.test\r\n\r\n").await.unwrap();
+    until(|| counted() == 2).await;
+    drop(TcpStream::connect(serving.address).await.unwrap());
+    until(|| counted() == 3).await;
+
+    let lines = told.0.lock().unwrap().clone();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for Line(fields) in &lines {
+        for start in [r#"refused="handshake"#, "peer=127.0.0.1:", "why="] {
+            assert!(fields.iter().any(|field| field.starts_with(start) && field.len() > start.len()), "{fields:?}");
+        }
+    }
+    assert!(serving.handshake(&issued.authority).await.is_ok(), "a good client is served");
+    assert_eq!(counted(), 3);
+    assert!(serving.bench.records().is_empty(), "nobody has called an operation");
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ use super::bench::*;
 use crate::WholeRequest;
 use crate::control::ControlError;
 
+mod copies;
+
 fn copy(request: &WholeRequest) -> WholeRequest {
     let WholeRequest { parts, body, peer, received_at } = request;
     WholeRequest { parts: parts.clone(), body: Zeroizing::new(body.to_vec()), peer: *peer, received_at: *received_at }

@@ -182,6 +182,10 @@ impl Kube {
 impl ControlPlane for Kube {
     fn create_key<'a>(&'a self, namespace: &'a str, order: KeyOrder) -> BoxFuture<'a, Result<KeyObject, ControlError>> {
         async move {
+            // The API server makes a name once.
+            if self.orders.lock().unwrap().iter().any(|made| made.name == order.name) {
+                return Err(ControlError::Exists);
+            }
             self.write(format!("create {namespace}"))?;
             self.orders.lock().unwrap().push(order);
             let (name, uid) = ("key-new".to_owned(), "uid-new".to_owned());
