@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-CLUSTER := e2e/cluster
+# Not named CLUSTER: that is what a user sets, and make would hand its own value on to the scripts.
+CLUSTER_SCRIPTS := e2e/cluster
 DEMO := e2e/demo
 SCRIPTS := $(shell git ls-files --cached --others --exclude-standard '*.sh' .ci/run 2>/dev/null)
 CHART := charts/keystore-operator
@@ -18,7 +19,7 @@ help: ## Explain the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 	@printf '\nBuilt tools are cached in $$KEYSTORE_CACHE (default ~/.cache/keystore-operator), one folder per version; delete it at any time.\n'
 
-demo: ## From nothing to `aws kms encrypt` on kind: cluster, images, chart, quickstart (cold about 25 min, again under 90 s)
+demo: ## From nothing to `aws kms encrypt` on kind: cluster, images, chart, quickstart (cold about 15 min, again under 90 s)
 	@$(DEMO)/demo.sh up
 
 down: ## Delete every trace: clusters of demo and tests, private Docker daemon, images (the cache of built tools stays)
@@ -29,7 +30,7 @@ plugin: ## Install `kubectl keystore` (status, recover) into ~/.local/bin, or in
 	install -D target/x86_64-unknown-linux-gnu/release/kubectl-keystore $(PLUGIN_DIR)/kubectl-keystore
 	@echo "installed $(PLUGIN_DIR)/kubectl-keystore; with that folder on the PATH: kubectl keystore --help"
 
-test: lint test-unit test-integration e2e ## Everything that proves the project (about 30 min with the tools cached)
+test: lint test-unit test-integration e2e ## Everything that proves the project (about 45 min with the tools cached)
 
 # One build for every tier: each selection of packages would resolve its own set of features and compile half the graph again.
 test-unit: ## Tests without a cluster
@@ -38,13 +39,14 @@ test-unit: ## Tests without a cluster
 
 test-integration: ## Tests against a real kube-apiserver and etcd, with our programs as processes
 	cargo build --locked --workspace --all-targets
-	tools=$$($(CLUSTER)/binaries.sh all) && aws=$$($(DEMO)/aws-cli.sh) && export KEYSTORE_BIN=$$tools:$$aws && cargo test --locked --workspace --test 'integration_*'
+	tools=$$($(CLUSTER_SCRIPTS)/binaries.sh all) && aws=$$($(DEMO)/aws-cli.sh) && export KEYSTORE_BIN=$$tools:$$aws && cargo test --locked --workspace --test 'integration_*'
 
 e2e: ## Tests on kind with the chart installed; with CLUSTER=existing on the cluster of your kubeconfig, without those that break nodes
 	export BUILD_TARGETS=--all-targets && settings=$$($(DEMO)/test-cluster.sh) && eval "$$settings" && cargo test --locked --workspace $$E2E_TESTS -- --test-threads=1 --nocapture
 
-test-machine: ## What "up" heals after unclean ends, and that "down" leaves the machine as it was (root, 5 min, no part of "test")
-	$(CLUSTER)/unclean.sh
+test-machine: ## What "up" heals after unclean ends, that "down" leaves the machine as it was, CLUSTER=existing (root, 15 min, no part of "test")
+	$(CLUSTER_SCRIPTS)/unclean.sh
+	$(CLUSTER_SCRIPTS)/existing-test.sh
 
 # The profile `bench` is `release` with symbols: its programs lie in the folder `release`.
 bench: ## Speed of the data path next to its ceilings, and CPU time per operation (about 5 min; BENCH=--quick 1 min, BENCH=--help)
@@ -57,9 +59,9 @@ fuzz: ## Fuzz frames, commands, sessions, signatures, JSON, ciphertexts and volu
 lint: ## Formatting, clippy, shellcheck, Helm lint, generated files, banned crates, no skipped tests
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	$(CLUSTER)/packages.sh lint
+	$(CLUSTER_SCRIPTS)/packages.sh lint
 	shellcheck --external-sources --source-path=SCRIPTDIR $(SCRIPTS)
-	$(CLUSTER)/binaries.sh helm >/dev/null
+	$(CLUSTER_SCRIPTS)/binaries.sh helm >/dev/null
 	charts/lint.sh
 	.ci/bans.sh
 	@$(MAKE) verify

@@ -28,7 +28,8 @@ export DOCKER_HOST=unix://$state/docker.sock
 # Where the processes beside the containers listen; they clean up themselves unless they are killed.
 shims=/run/containerd/s
 # Set by dockerd (forwarding), by the kubelets (vm, kernel) or by systemd in the nodes (fs); no namespace keeps them in a container.
-settings=(net/ipv4/ip_forward net/ipv6/conf/default/forwarding net/ipv6/conf/all/forwarding
+# In the order of restoring: the kernel sets accept_redirects along with ip_forward, and default/forwarding along with all/forwarding.
+settings=(net/ipv4/ip_forward net/ipv4/conf/all/accept_redirects net/ipv6/conf/all/forwarding net/ipv6/conf/default/forwarding
   net/bridge/bridge-nf-call-iptables net/bridge/bridge-nf-call-ip6tables net/core/default_qdisc
   vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes
   kernel/sysrq kernel/core_uses_pid kernel/core_pattern kernel/pid_max
@@ -116,7 +117,7 @@ start_daemon() {
   local extra=()
   may_raise_limits || extra=(--add-runtime "keystore=$state/runc" --default-runtime=keystore)
   # Docker 20.10 lowers its own oom score unless told not to, which needs the same capability; newer ones do not know the option.
-  if dockerd --help 2>&1 | grep -q -- --oom-score-adjust; then extra+=(--oom-score-adjust=0); fi
+  if [[ $(dockerd --help 2>&1) == *--oom-score-adjust* ]]; then extra+=(--oom-score-adjust=0); fi
   # Its own configuration file, so that one in /etc/docker has no say. No default bridge: kind makes its own network. Forwarding is on
   # before the daemon looks, or it would also set the FORWARD policy to DROP.
   echo '{}' >"$state/daemon.json"
@@ -222,14 +223,14 @@ remove_mounts() {
   done
 }
 
-# Bridges are ours by their address, rules by not having been there before and naming Docker's chains, our addresses or our bridges.
+# Bridges are ours by their address, rules by being new and having a word that begins like Docker's chains, our addresses or our bridges.
 remove_network() {
-  local bridge own="${address_prefix//./\\.}"
+  local bridge own=" ${address_prefix//./\\.}"
   # Where another daemon works, a rule that names Docker's chains may be its.
-  [ -n "$shared" ] || own+="|DOCKER"
+  [ -n "$shared" ] || own+="| DOCKER"
   for bridge in $(ip -o -4 addr show | awk -v prefix=" $address_prefix" 'index($0, prefix) && $2 ~ /^br-/ { print $2 }'); do
     ip link del "$bridge"
-    own+="|$bridge"
+    own+="| $bridge"
   done
   command -v iptables >/dev/null && [ -e "$before/iptables.nat" ] || return 0
   local table
@@ -240,7 +241,7 @@ remove_network() {
 }
 remove_rules() {
   local table=$1 own=$2 rule
-  iptables-save -t "$table" | { grep -E "^-A .*($own)" || true; } | { grep -vxFf "$before/iptables.$table" || true; } | while read -r rule; do
+  iptables-save -t "$table" | { grep -E "^-A.*($own)" || true; } | { grep -vxFf "$before/iptables.$table" || true; } | while read -r rule; do
     # shellcheck disable=SC2086  # a rule is a list of words
     iptables -t "$table" ${rule/#-A/-D} || true
   done
@@ -258,7 +259,7 @@ restore_table() {
   local table=$1 policy
   policy=$(sed -n 's/^:FORWARD \([A-Z]*\).*/\1/p' "$before/iptables.$table")
   if [ -n "$policy" ]; then iptables -t "$table" -P FORWARD "$policy"; fi
-  if [ ! -s "$before/iptables.$table" ] && ! iptables-save -t "$table" | grep -qE '^-A|^:[^ ]+ (-|DROP)'; then
+  if [ ! -s "$before/iptables.$table" ] && ! grep -qE '^-A|^:[^ ]+ (-|DROP)' <<<"$(iptables-save -t "$table")"; then
     nft delete table ip "$table" 2>/dev/null || true
   fi
 }

@@ -19,7 +19,9 @@ kubectl() { "$(tools)/kubectl" --request-timeout=10s "$@"; }
 # Both of the user's own, in one folder, or both of ours.
 tools() {
   local own
-  own=$(dirname "$(command -v kubectl)" 2>/dev/null) || own=
+  # Of files only: "command -v" would find the function above.
+  own=$(type -P kubectl) || own=
+  own=${own%/*}
   if [ -n "$own" ] && [ -x "$own/helm" ]; then echo "$own"; else "$here/binaries.sh" all; fi
 }
 
@@ -30,9 +32,10 @@ kubeconfig() {
     fail "the cluster of $KUBECONFIG does not answer"
   for zone in "${zones[@]}"; do grep -qxF "$zone" <<<"$found" || missing+=("$zone"); done
   [ ${#missing[@]} = 0 ] || fail "no node is in the zone ${missing[*]}, in which deploy/quickstart/ puts HSMs: kubectl label node NODE topology.kubernetes.io/zone=${missing[0]}"
-  kubectl get storageclass -o name | grep -q . || fail "the cluster has no StorageClass; an HSM needs a volume"
+  [ -n "$(kubectl get storageclass -o name)" ] || fail "the cluster has no StorageClass; an HSM needs a volume"
   say "using the cluster of $KUBECONFIG, context $(kubectl config current-context)"
-  echo "$KUBECONFIG"
+  # Whole, because cargo runs tests in another folder.
+  realpath --no-symlinks -- "$KUBECONFIG"
 }
 
 # A node that this machine reaches answers on its kubelet's port, also before anything listens on the node port.

@@ -29,7 +29,7 @@ for each in iptables-save ip6tables-save; do
 done
 section settings
 { find /proc/sys/net /proc/sys/vm /proc/sys/kernel /proc/sys/fs -type f -perm -u=rw 2>/dev/null || true; } | sort |
-  grep -vE '/(random/|ns_last_pid|nr_|drop_caches|compact_memory|stat_refresh|pty/|sched_domain|neigh/|inode-|dentry|file-nr|perf_event_max_sample_rate|tainted|flush$|binfmt_misc/)' |
+  grep -vE '/(random/|ns_last_pid|nr_(overcommit_)?hugepages|drop_caches|compact_memory|stat_refresh|pty/|sched_domain|neigh/|inode-|dentry|file-nr|perf_event_max_sample_rate|tainted|flush$|binfmt_misc/)' |
   while read -r each; do printf '%s: ' "${each#/proc/sys/}"; { tr '\n' ' ' <"$each"; } 2>/dev/null || true; echo; done
 section mounts
 awk '{ print $5, $6, $(NF-2), $(NF-1) }' /proc/self/mountinfo | sort

@@ -6,9 +6,11 @@
 # e2e/fuzz/regressions/TARGET, where `cargo test` replays it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+# shellcheck source=../cluster/common.sh
+. ../cluster/common.sh
 seconds=${FUZZ_SECONDS:-60}
 version=0.13.2
-tools=${KEYSTORE_CACHE:-$HOME/.cache/keystore-operator}/bin/cargo-fuzz-$version
+tools=$cache/bin/cargo-fuzz-$version
 
 if [ ! -x "$tools/bin/cargo-fuzz" ]; then
   echo "run.sh: installing cargo-fuzz $version (once; kept in $tools)" >&2
