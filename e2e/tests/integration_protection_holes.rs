@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use e2e::binaries::checkout;
-use e2e::installation::{HSM_NAMESPACE, VAULT_NAMESPACE, render_chart};
-use e2e::protection::{CONTROLLERS, GATEWAY, Protected, TENANT};
+use e2e::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, SYSTEM_NAMESPACE, VAULT_NAMESPACE, render_chart};
+use e2e::protection::{ATTEMPTS, CONTROLLERS, GATEWAY, Protected, TENANT};
 use e2e::wait::{Look, until};
 
 const GARBAGE_COLLECTOR: &str = "--as=system:serviceaccount:kube-system:generic-garbage-collector";
@@ -42,6 +42,9 @@ async fn a_collection_cannot_be_deleted_around_its_protected_members() -> Result
         ("/apis/keystores.dev/v1alpha1/namespaces/team-a/kmskeys?fieldSelector=metadata.name%3Dwith-material", TENANT),
         ("/apis/keystores.dev/v1alpha1/namespaces/team-a/customkeystores", NAMESPACE_CONTROLLER),
         ("/api/v1/namespaces/keystore-hsm/persistentvolumeclaims", NAMESPACE_CONTROLLER),
+        ("/apis/keystores.dev/v1alpha1/namespaces/keystore-system/keystoreclaims", NAMESPACE_CONTROLLER),
+        ("/api/v1/namespaces/keystore-gateway/secrets", NAMESPACE_CONTROLLER),
+        ("/api/v1/namespaces/keystore-hsm/secrets", NAMESPACE_CONTROLLER),
         ("/api/v1/namespaces/keystore-vault/secrets", NAMESPACE_CONTROLLER),
     ] {
         let refused = bench.run(&collection(path, who), None);
@@ -62,8 +65,10 @@ async fn an_owner_reference_does_not_let_the_garbage_collector_delete() -> Resul
     allowed(&bench, &["get", "pods", "-n", "team-a", GARBAGE_COLLECTOR]).await?;
     for (object, namespace) in [
         ("kmskey/with-material", "team-a"),
+        ("keystoreclaim/name-team-a-store", SYSTEM_NAMESPACE),
         (CLAIM, HSM_NAMESPACE),
         ("statefulset/cluster-abcdefgh234567ab", HSM_NAMESPACE),
+        ("secret/cluster-abcdefgh234567ab-sealing", HSM_NAMESPACE),
         ("secret/cluster-abcdefgh234567ab-kmsuser", VAULT_NAMESPACE),
     ] {
         bench.refused(object, &["delete", object, "-n", namespace, GARBAGE_COLLECTOR], None);
@@ -112,8 +117,16 @@ async fn the_content_of_a_secret_is_changed_by_the_controllers_only() -> Result<
     let bench = Protected::start().await?;
     let secret = ["patch", "secret/cluster-abcdefgh234567ab-kmsuser", "-n", VAULT_NAMESPACE, "--type=merge", "--patch"];
     let patch = |body: &'static str, who: &[&'static str]| [&secret[..], &[body], who].concat();
-    bench.refused("an overwritten ring", &patch(r#"{"stringData":{"ring":"x"}}"#, &[]), None);
-    bench.refused("a removed ring", &patch(r#"{"data":null}"#, &[]), None);
+    for (secret, namespace) in [
+        ("secret/gateway-serving", GATEWAY_NAMESPACE),
+        ("secret/cluster-abcdefgh234567ab-sealing", HSM_NAMESPACE),
+        ("secret/cluster-abcdefgh234567ab-kmsuser", VAULT_NAMESPACE),
+    ] {
+        let order = ["patch", secret, "-n", namespace, "--type=merge", "--patch"];
+        for body in [r#"{"stringData":{"ring":"x","share":"x","tls.key":"x"}}"#, r#"{"data":null}"#] {
+            bench.refused(secret, &[&order[..], &[body]].concat(), None);
+        }
+    }
     bench.run(&patch(r#"{"metadata":{"labels":{"mine":"yes"}}}"#, &[]), None)?;
     let replacement = format!(
         "apiVersion: v1\nkind: Secret\nmetadata: {{name: cluster-abcdefgh234567ab-kmsuser, namespace: {VAULT_NAMESPACE}}}\n\
@@ -142,6 +155,7 @@ async fn the_volume_of_an_hsm_stays_retained_and_bound() -> Result<()> {
     bench.refused("reclaim policy Delete", &patch(ours, delete), None);
     bench.refused("another claim", &patch(ours, r#"{"spec":{"claimRef":{"namespace":"team-a"}}}"#), None);
     bench.refused("no claim", &patch(ours, r#"{"spec":{"claimRef":null}}"#), None);
+    bench.refused("its deletion", &["delete", ours, "--wait=false"], None);
     bench.run(&patch(ours, r#"{"metadata":{"labels":{"mine":"yes"}}}"#), None)?;
     bench.run(&patch(theirs, delete), None)?;
     bench.run(&["delete", theirs, "--wait=false"], None)?;
@@ -204,7 +218,7 @@ fn policies_bindings_definitions_and_namespaces_outlive_the_release() -> Result<
     Ok(())
 }
 
-/// The table in docs/protection.md names every test of this file, and none that does not exist.
+/// The table in docs/protection.md names every policy, every test of these files, and none that does not exist.
 #[test]
 fn the_documentation_names_the_test_of_every_hole() -> Result<()> {
     let documented = std::fs::read_to_string(checkout().join("docs/protection.md"))?;
@@ -216,11 +230,12 @@ fn the_documentation_names_the_test_of_every_hole() -> Result<()> {
     let listed: Vec<_> = rows.filter_map(|line| line.rsplit("| `").next()?.split('`').next()).collect();
     assert!(listed.len() > 10, "{listed:?}");
     assert!(listed.iter().all(|name| exists(name)), "{listed:?}");
-    let own = include_str!("integration_protection_holes.rs").lines();
-    for name in
-        own.filter_map(|line| line.strip_prefix("async fn ")?.split('(').next()).filter(|name| *name != "allowed")
-    {
+    let tests = sources.split("#[tokio::test]\nasync fn ").skip(1).filter_map(|text| text.split('(').next());
+    for name in tests {
         assert!(listed.contains(&name), "{name} is not listed");
+    }
+    for (policy, ..) in ATTEMPTS {
+        assert!(documented.contains(&format!("`{policy}`")), "{policy} is not listed");
     }
     Ok(())
 }
