@@ -4,7 +4,7 @@
 use anyhow::Result;
 use e2e::binaries::checkout;
 use e2e::control_plane::ControlPlane;
-use e2e::kubectl::kubectl;
+use e2e::kubectl::{kinds_are_served, kubectl};
 
 const CLUSTER: &str = "apiVersion: keystores.dev/v1alpha1
 kind: CloudHsmCluster
@@ -17,6 +17,12 @@ metadata: {name: payments, namespace: default}
 spec: {customKeyStoreRef: {name: payments}, origin: AWS_CLOUDHSM}
 ";
 
+const STORE: &str = "apiVersion: keystores.dev/v1alpha1
+kind: CustomKeyStore
+metadata: {name: payments, namespace: default}
+spec: {type: AWS_CLOUDHSM, cloudHsmClusterRef: {name: payments}}
+";
+
 /// (what is wrong, the manifest, a part of the message)
 fn bad_manifests() -> Vec<(&'static str, String, &'static str)> {
     let cluster = |from: &str, to: &str| CLUSTER.replace(from, to);
@@ -27,7 +33,6 @@ fn bad_manifests() -> Vec<(&'static str, String, &'static str)> {
         ("an initialization that does not exist", cluster("Managed", "Automatic"), "initialization"),
         ("no word on recovery", cluster(", recovery: {waived: true}", ", recovery: {}"), "recovery"),
         ("a name that fits no label", cluster("name: payments", &format!("name: {}", "p".repeat(64))), "63"),
-        ("a key outside of a store", key("customKeyStoreRef: {name: payments}, ", ""), "not supported yet"),
         ("an origin that a store cannot hold", key("AWS_CLOUDHSM", "EXTERNAL"), "origin"),
         ("a key spec that a store cannot hold", key("origin:", "keySpec: RSA_2048, origin:"), "keySpec"),
         (
@@ -46,18 +51,39 @@ fn bad_manifests() -> Vec<(&'static str, String, &'static str)> {
     ]
 }
 
+/// What the schema knows and the product does not honour yet: (the manifest, what the message calls it).
+fn not_supported_yet() -> Vec<(String, &'static str)> {
+    let cluster = |more: &str| CLUSTER.replace("hsmType:", &format!("{more}, hsmType:"));
+    let key = |more: &str| KEY.replace("origin:", &format!("{more}, origin:"));
+    let document = CLUSTER.replace("waived: true", "publicKey: \"-----BEGIN PUBLIC KEY-----\"");
+    vec![
+        (cluster("subnets: [one]"), "subnets"),
+        (CLUSTER.replace("Managed", "Manual"), "initialization Manual"),
+        (cluster("allowDefaultClientCertificate: true"), "allowDefaultClientCertificate"),
+        (cluster("backupRetentionDays: 30"), "backupRetentionDays"),
+        (cluster("sourceBackup: monday"), "sourceBackup"),
+        (cluster("rehearsal: true"), "rehearsal"),
+        (document, "recovery.publicKey"),
+        (STORE.replace("AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"), "type EXTERNAL_KEY_STORE"),
+        (KEY.replace("customKeyStoreRef: {name: payments}, ", ""), "a key outside of a custom key store"),
+        (key("policy: \"{}\""), "a key policy"),
+        (key("deletion: {pendingWindowInDays: 7}"), "deletion"),
+    ]
+}
+
 #[tokio::test]
 async fn every_bad_manifest_is_refused_with_a_reason_and_nothing_is_stored() -> Result<()> {
     let plane = ControlPlane::start().await?;
     let admin = plane.admin_kubeconfig();
     let crds = checkout().join("crds").display().to_string();
     kubectl(&admin, &["apply", "--server-side", "-f", &crds], None)?;
-    kubectl(&admin, &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"], None)?;
-    for good in [CLUSTER, KEY] {
+    kinds_are_served(&admin).await?;
+    for good in [CLUSTER, STORE, KEY] {
         kubectl(&admin, &["create", "--dry-run=server", "--validate=strict", "-f", "-"], Some(good))?;
     }
     let mut wrong = Vec::new();
-    for (what, manifest, part) in bad_manifests() {
+    let later = not_supported_yet().into_iter().map(|(manifest, what)| (what, manifest, "not supported yet"));
+    for (what, manifest, part) in bad_manifests().into_iter().chain(later) {
         match kubectl(&admin, &["create", "--validate=strict", "-f", "-"], Some(&manifest)) {
             Ok(_) => wrong.push(format!("{what}: accepted")),
             Err(error) if error.to_string().contains(part) => {}
@@ -77,7 +103,7 @@ async fn identity_that_was_set_once_stays() -> Result<()> {
     let admin = plane.admin_kubeconfig();
     let crds = checkout().join("crds").display().to_string();
     kubectl(&admin, &["apply", "--server-side", "-f", &crds], None)?;
-    kubectl(&admin, &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"], None)?;
+    kinds_are_served(&admin).await?;
     kubectl(&admin, &["create", "-f", "-"], Some(KEY))?;
     let patch = |value: &str| {
         let body = format!("{{\"spec\":{{\"keyId\":{value}}}}}");

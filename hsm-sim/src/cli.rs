@@ -36,4 +36,7 @@ pub(crate) struct Cli {
     /// Health and metrics port.
     #[arg(long, env = "HSM_ADMIN_LISTEN", default_value = "0.0.0.0:9090")]
     pub(crate) admin_listen: SocketAddr,
+    /// What is logged: a level, or targets with levels such as `info,hsm_sim=debug`.
+    #[arg(long, env = "HSM_LOG", default_value = "info")]
+    pub(crate) log: String,
 }

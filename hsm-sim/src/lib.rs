@@ -41,7 +41,7 @@ use tracing_subscriber::EnvFilter;
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let filter = EnvFilter::try_from_env("HSM_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
     match start(cli) {
         Ok(()) => ExitCode::SUCCESS,

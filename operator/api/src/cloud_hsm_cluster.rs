@@ -131,6 +131,7 @@ pub struct InitializationIntent {
     validation = not_yet("!has(self.subnets)", "subnets"),
     validation = not_yet("self.initialization == 'Managed'", "initialization Manual"),
     validation = not_yet("!self.allowDefaultClientCertificate", "allowDefaultClientCertificate"),
+    validation = not_yet("!has(self.backupRetentionDays)", "backupRetentionDays"),
     validation = not_yet("!has(self.sourceBackup)", "sourceBackup"),
     validation = not_yet("!has(self.recovery) || !has(self.recovery.publicKey)", "recovery.publicKey (no backups are taken: set waived: true)"),
     validation = not_yet("!self.rehearsal", "rehearsal")
@@ -156,7 +157,7 @@ pub struct CloudHsmClusterSpec {
     /// Whether the client certificate that ships with every client opens the key port (D7).
     #[serde(default)]
     pub allow_default_client_certificate: bool,
-    /// AWS `BackupRetentionPolicy` in days, 7 to 379. Absent: 90. Has no effect until backups are taken.
+    /// AWS `BackupRetentionPolicy` in days, 7 to 379. Absent: 90.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 7, max = 379))]
     pub backup_retention_days: Option<u32>,
