@@ -227,6 +227,8 @@ impl Installation {
         let mut command = Command::new(program);
         template::fill(&mut command, container, &pod, &places);
         command.env("KUBECONFIG", kubeconfig);
+        // An hour in place of five minutes: what only a resync would mend must not pass for mended.
+        command.env("KEYSTORE_RESYNC_SECONDS", "3600");
         Ok(command)
     }
 

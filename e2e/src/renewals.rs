@@ -59,16 +59,17 @@ impl Legs {
     /// Looks until every leg has gone over to another certificate so many times.
     ///
     /// # Errors
-    /// As [`Self::look`], and when one has not within `patience`.
+    /// When one has not within `patience`; says what the last look found wrong.
     pub async fn until_renewed(&mut self, times: usize, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
         loop {
-            self.look().await?;
+            // One of some hundred looks may fail for reasons of its own.
+            let seen = self.look().await;
             if self.renewed(times) {
                 return Ok(());
             }
             let renewals = self.renewals();
-            ensure!(Instant::now() < deadline, "not renewed {times} times within {patience:?}: {renewals:?}");
+            ensure!(Instant::now() < deadline, "not renewed {times} times within {patience:?}: {renewals:?}, {seen:?}");
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::wait::{Look, until};
 
-/// How long a state may take on a busy machine of two cores before a test calls it stuck. A ceiling: what is reached sooner waits no longer. It is longer than
-/// the five minutes after which the controllers look again at everything, should an event have been missed (INV-72).
+/// How long a state may take on a busy machine of two cores before a test calls it stuck. A ceiling: what is reached sooner waits no longer. On kind it is longer
+/// than the five minutes after which the controllers look again at everything; as processes they do so after an hour only, so that a missed event shows (INV-72).
 pub const PATIENCE: Duration = Duration::from_secs(420);
 
 /// The namespace of `deploy/quickstart/`, with its objects by name.
@@ -181,9 +181,9 @@ fn summary(status: &Value) -> String {
 /// Repeats a call until it succeeds: an answer may lag behind a state that the API server already shows (CKS-14).
 ///
 /// # Errors
-/// When it is still refused after half a minute.
+/// When it is still refused after [`PATIENCE`].
 pub async fn eventually_ok(sdk: &mut crate::sdk::Sdk, operation: &str, parameters: &Value) -> Result<Value> {
-    until(&format!("{operation} to succeed"), Duration::from_secs(30), || {
+    until(&format!("{operation} to succeed"), PATIENCE, || {
         let answer = sdk.kms(operation, parameters);
         async {
             Ok(match answer? {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use e2e::binaries::{checkout, kubernetes};
 use e2e::control_plane::ControlPlane;
 use e2e::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, SYSTEM_NAMESPACE, VAULT_NAMESPACE, render_chart};
-use e2e::kubectl::kubectl;
+use e2e::kubectl::{kinds_are_served, kubectl};
 use e2e::rbac::{self, Grant};
 
 /// What `helm template` says to values that must be refused.
@@ -77,7 +77,7 @@ async fn the_whole_chart_passes_strict_validation_and_so_does_a_second_apply() -
     let (admin, rendered) = (plane.admin_kubeconfig(), render_chart()?);
     let apply = ["apply", "--server-side", "--validate=strict", "-f", "-"];
     kubectl(&admin, &apply, Some(&rendered))?;
-    kubectl(&admin, &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"], None)?;
+    kinds_are_served(&admin).await?;
     kubectl(&admin, &[&apply[..], &["--dry-run=server"]].concat(), Some(&rendered))?;
     let typo = rendered.replacen("replicas: 2", "replicas: 2\n  replcas: 2", 1);
     let refused = kubectl(&admin, &[&apply[..], &["--dry-run=server"]].concat(), Some(&typo));

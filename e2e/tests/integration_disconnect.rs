@@ -71,7 +71,7 @@ async fn a_gateway_asleep_is_waited_for_until_its_lease_ends_and_a_missed_discon
 
     tenant.connect(NAME).await?;
     installation.pods.release(&pod);
-    every_hsm_serves(&hsms, &tenant).await?;
+    quickstart::every_hsm_serves(&installation, &tenant).await?;
     nobody_honours(&hsms, &tenant, generation).await
 }
 
@@ -109,24 +109,6 @@ async fn unconfirmed(tenant: &Tenant) -> Result<Option<Condition>> {
     let state = store.status.as_ref().and_then(|status| status.connection_state);
     ensure!(state == Some(ConnectionState::Disconnected), "{state:?}");
     Ok(condition(&store, "Unconfirmed"))
-}
-
-/// Every HSM knows the present connection: so each was logged in to since, and told whatever it had missed.
-async fn every_hsm_serves(hsms: &Hsms, tenant: &Tenant) -> Result<()> {
-    let (id, present) = (store_id(tenant).await?, generation(tenant).await?);
-    until("every HSM to be in service", PATIENCE, || async {
-        let sessions = match hsms.sessions().await {
-            Ok(sessions) => sessions,
-            Err(error) => return Ok(Look::NotYet(format!("{error:#}"))),
-        };
-        for session in sessions {
-            if let Err(error) = session.open_delegation(&id, present).await {
-                return Ok(Look::NotYet(format!("{}: {error}", session.identity().hsm_id)));
-            }
-        }
-        Ok(Look::Done(()))
-    })
-    .await
 }
 
 async fn store_id(tenant: &Tenant) -> Result<String> {

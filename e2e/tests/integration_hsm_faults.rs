@@ -1,10 +1,10 @@
 //! HSM processes killed, stopped and emptied under load: nothing that was acknowledged is lost or changed.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use e2e::hsm::Hsms;
+use e2e::hsm::{Hsms, count_of};
 use e2e::installation::Installation;
 use e2e::quickstart::{self, ALIAS, NAME};
 use e2e::scenario::{PATIENCE, Tenant};
@@ -103,16 +103,19 @@ async fn silent_hsms_fail_requests_within_five_seconds_and_the_store_stays_conne
     for pod in installation.pods.names() {
         installation.pods.signal(&pod, rustix::process::Signal::STOP);
     }
-    let mut times = Vec::new();
+    let before = installation.metrics(5)?;
     for _ in 0..3 {
-        let start = Instant::now();
         assert_eq!(sdk.kms("encrypt", &request)?.code(), "KMSInvalidStateException");
-        times.push(start.elapsed());
+        let store = tenant.stores().get(NAME).await?.status.context("no status")?;
+        assert_eq!(store.connection_state, Some(operator_api::ConnectionState::Connected));
     }
-    // The best of them shows the limit, the others how busy the machine was.
-    assert!(times.iter().min() < Some(&Duration::from_secs(5)), "took {times:?}");
-    let store = tenant.stores().get(NAME).await?.status.context("no status")?;
-    assert_eq!(store.connection_state, Some(operator_api::ConnectionState::Connected));
+    // By the gateway's clock: a caller's includes the start of a Python process on a busy machine.
+    let after = installation.metrics(5)?;
+    let grown =
+        |suffix, more| Ok::<_, anyhow::Error>(encrypts(&after, suffix, more)? - encrypts(&before, suffix, more)?);
+    let (in_time, late, all) = (grown("_bucket", ",le=\"5\"")?, grown("_bucket", ",le=\"30\"")?, grown("_count", "")?);
+    assert_eq!((late, all), (3, 3));
+    assert!(in_time >= 2, "within five seconds, but for one that a busy machine may hold up: {in_time}");
     for pod in installation.pods.names() {
         installation.pods.signal(&pod, rustix::process::Signal::CONT);
     }
@@ -120,17 +123,33 @@ async fn silent_hsms_fail_requests_within_five_seconds_and_the_store_stays_conne
     Ok(())
 }
 
+/// A number of the gateway's histogram for Encrypt.
+fn encrypts(metrics: &str, suffix: &str, more: &str) -> Result<u64> {
+    let series = format!("kms_gateway_request_seconds{suffix}{{operation=\"Encrypt\"{more}}} ");
+    let value = metrics.lines().find_map(|line| line.strip_prefix(&series));
+    Ok(value.with_context(|| format!("no {series}"))?.parse()?)
+}
+
+/// Every HSM answers, and the gateway has its session back: it opens a delegation, which an HSM counts from its start.
 async fn every_hsm_answers(installation: &Installation, tenant: &Tenant) -> Result<()> {
     let client = installation.admin().await?;
-    until("every HSM to answer again", PATIENCE, || async {
+    until("every HSM to answer the gateway again", PATIENCE, || async {
         let cluster = tenant.clusters().get(NAME).await?;
-        Ok(match Hsms::of(&client, &cluster).await?.sessions().await {
-            Ok(sessions) if sessions.len() == 3 => Look::Done(()),
-            Ok(sessions) => Look::NotYet(format!("{} HSMs", sessions.len())),
+        Ok(match delegations(&Hsms::of(&client, &cluster).await?).await {
+            Ok(counts) if counts.len() == 3 && !counts.contains(&0) => Look::Done(()),
+            Ok(counts) => Look::NotYet(format!("{counts:?}")),
             Err(error) => Look::NotYet(format!("{error:#}")),
         })
     })
     .await
+}
+
+async fn delegations(hsms: &Hsms) -> Result<Vec<u64>> {
+    let mut counts = Vec::new();
+    for session in hsms.sessions().await? {
+        counts.push(count_of(&session, hsm_protocol::Command::OpenDelegation).await?.succeeded);
+    }
+    Ok(counts)
 }
 
 /// Reads the fingerprints back from each HSM (INV-01); anti-entropy may need a moment.

@@ -101,6 +101,8 @@ async fn a_closed_session_ends_at_once_and_a_shutdown_answers_what_is_in_flight(
     task.await.unwrap();
 
     let (mut client, ending, task) = serve();
+    let mut bytes = BytesMut::new();
+    request(&mut bytes, Command::Login, 1, 60_000);
     client.write_all(&bytes).await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     ending.closed.cancel();

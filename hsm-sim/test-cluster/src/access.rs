@@ -90,10 +90,11 @@ impl Cluster {
             for index in 0..self.pods.len() {
                 let session = self.session(index).await;
                 let info = session.hsm_info().await.expect("reads");
-                counts.push((info.state, info.key_count, info.under_replicated_keys));
+                let compared = info.peers_reached + 1 >= info.roster_size;
+                counts.push((info.state, info.key_count, info.under_replicated_keys, compared));
             }
             let equal = counts.iter().all(|count| count.1 == counts[0].1);
-            if equal && counts.iter().all(|count| count.0 == HsmState::Active && count.2 == 0) {
+            if equal && counts.iter().all(|count| count.0 == HsmState::Active && count.2 == 0 && count.3) {
                 return;
             }
             assert!(Instant::now() < deadline, "not settled: {counts:?}");

@@ -56,7 +56,7 @@ impl Metrics {
             Opts::new("kms_gateway_requests_total", "API requests by operation and result (OK or the AWS exception)."),
             &["operation", "result"],
         )?;
-        let buckets = vec![0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 4.0, 30.0];
+        let buckets = vec![0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 4.0, 5.0, 30.0];
         let seconds = HistogramVec::new(
             HistogramOpts::new("kms_gateway_request_seconds", "Time from the last byte read to the reply.")
                 .buckets(buckets),
