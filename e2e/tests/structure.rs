@@ -1,4 +1,5 @@
-//! The shape of the tree: which crate may import which, as the head of each crate says, and how long a file may be.
+//! The shape of the tree: which crate may import which, as the head of each crate says, how long a file may be, and that every effect of a
+//! controller has a name.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,49 @@ const LONGEST_FILE: usize = 300;
 const REASON: &str = "more than 300 lines";
 const ALLOWED: &str = "May import of this workspace:";
 const FORBIDDEN: &str = "Never imports:";
+
+/// The controllers, whose every effect passes `effect::at`: there the tests of crashes kill the leader (INV-21).
+const CONTROLLERS: &str = "operator/controllers/src/";
+/// What offers the controllers effects: the commands of the HSMs, and the writes to the API server.
+const OFFERED: &[&str] = &[
+    "hsm-sim/client/src/command/*.rs",
+    "hsm-sim/client/src/provisioning.rs",
+    "operator/controllers/src/secrets.rs",
+    "operator/controllers/src/write.rs",
+];
+/// What is offered there and changes nothing.
+const QUESTIONS: &[&str] = &[
+    "csr",
+    "decrypt",
+    "encrypt",
+    "find_keys",
+    "generate_data_key",
+    "generate_random",
+    "hello",
+    "hsm_info",
+    "list_users",
+    "read",
+    "read_key",
+    "user_info",
+];
+/// What passes `effect::at` by itself, whoever calls it.
+const NAMED_WITHIN: &[&str] = &["add_finalizer", "remove_finalizer"];
+/// What the list above cannot know: writes past it, and the step of a cluster's initialisation.
+const OFFERED_ELSEWHERE: &[&str] = &["delete_collection", "patch_status", "perform", "replace_status"];
+/// Effects without a name, by file or folder: no plan of a crash can aim at them, for this reason.
+const NAMELESS: &[(&str, &[&str], &str)] = &[
+    ("write.rs", &["create", "delete", "patch", "patch_status", "replace"], "the writes themselves; callers name them"),
+    ("secrets.rs", &["create", "replace"], "the writes themselves; callers name them"),
+    ("leader/election.rs", &["create", "replace"], "whoever dies here does not lead, or leads no more"),
+    ("certificate/", &["put_if_absent", "replace"], "what is due follows from one Secret, and is one write"),
+    ("cloud_hsm_cluster/apply.rs", &["apply"], "everything is applied again by every look"),
+    ("cloud_hsm_cluster/certificates.rs", &["renew_pod_certificate"], "the next look sees whether the pod has it"),
+    ("cloud_hsm_cluster/custody.rs", &["create", "replace"], "initialisation, which goes on from what it finds"),
+    ("cloud_hsm_cluster/initialize.rs", &["perform", "set_once"], "initialisation, which goes on from what it finds"),
+    ("cloud_hsm_cluster/mod.rs", &["apply_status"], "says what a look found, and every look writes it"),
+    ("cloud_hsm_cluster/rollout.rs", &["delete"], "the next look sees which pods are outdated"),
+    ("keystore_account/mod.rs", &["apply_status"], "says what a look found, and every look writes it"),
+];
 
 #[derive(Deserialize)]
 struct Metadata {
@@ -76,6 +120,93 @@ fn named(head: &str, label: &str) -> Option<BTreeSet<String>> {
     let (_, rest) = head.split_once(label)?;
     let sentence = rest.split_once('.').map_or(rest, |(sentence, _)| sentence);
     Some(sentence.split('`').skip(1).step_by(2).map(str::to_owned).collect())
+}
+
+/// A file without its tests and its comments; the lines keep their numbers. Nothing of a file that is gone.
+fn code(name: &str) -> String {
+    let text = std::fs::read_to_string(checkout().join(name)).unwrap_or_default();
+    let product = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let lines = product.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The name of every effect and the beginning of its call. A method without parameters is called with `()`: `join` is one, of strings too.
+fn effects() -> BTreeSet<(String, String)> {
+    let arguments: Vec<_> = ["ls-files", "--"].into_iter().chain(OFFERED.iter().copied()).collect();
+    let listed = output("git", &arguments);
+    let texts: Vec<_> = listed.lines().map(code).collect();
+    let offered = texts.iter().flat_map(|text| text.split("pub async fn ").skip(1)).filter_map(|method| {
+        let name = method.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next()?;
+        let parameters = method.split_once('(')?.1.split_once(')')?.0.trim();
+        let is_effect = parameters.starts_with("&self") && !QUESTIONS.contains(&name) && !NAMED_WITHIN.contains(&name);
+        let end = if parameters == "&self" { "()" } else { "(" };
+        is_effect.then(|| (name.to_owned(), format!(".{name}{end}")))
+    });
+    let elsewhere = OFFERED_ELSEWHERE.iter().map(|name| ((*name).to_owned(), format!(".{name}(")));
+    offered.chain(elsewhere).collect()
+}
+
+/// Whether the argument list or the expression that begins before `between` still goes on after it.
+fn goes_on(between: &str) -> bool {
+    let mut depth = 0_usize;
+    for letter in between.chars() {
+        match letter {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' | ';' if depth == 0 => return false,
+            ')' | ']' | '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    true
+}
+
+/// Whether the call at `place` is an argument of `effect::at`, or in a closure over the fence that `commanded` gets, which passes it on to there.
+fn has_a_name(text: &str, place: usize) -> bool {
+    let (before, after) = text.split_at(place);
+    if before.rsplit_once("effect::at(").is_some_and(|(_, between)| goes_on(between)) {
+        return true;
+    }
+    let Some((head, between)) = before.rsplit_once("async |fence|") else { return false };
+    let closure = head.rsplit_once("let ").and_then(|(_, name)| name.strip_suffix(" = "));
+    let arguments = after.split_once("commanded(").and_then(|(_, rest)| rest.split_once(')'));
+    let is_handed_on = |(closure, (arguments, _)): (&str, (&str, &str))| arguments.ends_with(&format!(", {closure}"));
+    goes_on(between) && closure.zip(arguments).is_some_and(is_handed_on)
+}
+
+#[test]
+fn every_effect_of_a_controller_has_a_name_or_a_reason_to_have_none() {
+    let effects = effects();
+    let excuses = || NAMELESS.iter().flat_map(|(place, names, _)| names.iter().map(move |name| (*place, *name)));
+    let (mut unnamed, mut used) = (Vec::new(), BTreeSet::new());
+    let listed = output("git", &["ls-files", "--", &format!("{CONTROLLERS}*.rs")]);
+    for file in listed.lines().filter(|file| !file.ends_with("tests.rs")) {
+        let (place, text) = (file.trim_start_matches(CONTROLLERS), code(file));
+        for (name, call) in &effects {
+            for (at, _) in text.match_indices(call.as_str()).filter(|(at, _)| !has_a_name(&text, *at)) {
+                match excuses().find(|(excused, what)| place.starts_with(*excused) && name == what) {
+                    Some(excuse) => {
+                        used.insert(excuse);
+                    }
+                    None => unnamed.push(format!("{file}:{} {call}", text[..at].matches('\n').count() + 1)),
+                }
+            }
+        }
+    }
+    assert!(unnamed.is_empty(), "these pass no `effect::at`, so no plan of a crash can aim at them: {unnamed:#?}");
+    let idle: Vec<_> = excuses().filter(|excuse| !used.contains(excuse)).collect();
+    assert!(idle.is_empty(), "reasons for what is not there: {idle:?}");
+}
+
+#[test]
+fn a_call_has_a_name_inside_effect_at_or_in_what_commanded_gets() {
+    let has_one = |text: &str| has_a_name(text, text.find(".logout()").expect("a call"));
+    assert!(has_one("effect::at(Site::Logout, session.logout()).await?;"));
+    assert!(!has_one("effect::at(Site::Login, session.login()).await?;\nsession.logout().await?;"));
+    assert!(!has_one("session.logout().await?;\neffect::at(Site::Login, session.login()).await?;"));
+    let closure = "let bye = async |fence| { let a = fence; session.logout().await };\n";
+    assert!(has_one(&format!("{closure}commanded(context, session, Site::Logout, bye).await?;")));
+    assert!(!has_one(&format!("{closure}commanded(context, session, Site::Login, other).await?;")));
+    assert!(!has_one("let bye = async |fence| 1;\nsession.logout().await;\ncommanded(context, site, bye).await?;"));
 }
 
 #[test]

@@ -20,6 +20,10 @@ const LATE: Duration = Duration::from_millis(500);
 /// The same while nobody has died yet at what the plan aims at: there a leader that is only slow would be missed.
 const LATE_FOR_THE_FIRST: Duration = Duration::from_secs(5);
 
+/// Between two looks at an end state: longer than a round of the HSMs' replication (2 s) or a controller's next attempt.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(4);
+const MOST_LOOKS: u32 = 15;
+
 /// What a plan aims at, whichever the passage: `site:moment`.
 fn aim(plan: &str) -> &str {
     plan.rsplit_once(':').map_or(plan, |(aim, _)| aim)
@@ -86,10 +90,26 @@ impl Bench {
         scenario.ask(self, 0).await?;
         let trace = self.installation.plane.folder().join("trace");
         self.installation.start_controllers(1, &[(TRACE, &trace.display().to_string())]).await?;
+        scenario.meanwhile(self, 0).await.with_context(|| self.installation.last_words())?;
         scenario.finished(self, 0).await.with_context(|| self.installation.last_words())?;
         let plans = plans(&std::fs::read_to_string(trace)?, scenario.sites());
-        let plans = plans.map_err(|missed| anyhow::anyhow!("{}: never passed {missed:?}", scenario.name()))?;
-        Ok((scenario.snapshot(self, 0).await?, plans))
+        let mut plans = plans.map_err(|missed| anyhow::anyhow!("{}: never passed {missed:?}", scenario.name()))?;
+        plans.retain(|plan| scenario.moments().iter().any(|moment| aim(plan).ends_with(*moment)));
+        Ok((self.end_state(scenario).await?, plans))
+    }
+
+    /// The end state when nothing is under way any more: a state may be shown while the last HSM still gets it from its peers.
+    async fn end_state(&self, scenario: &impl Scenario) -> Result<Value> {
+        let mut end = scenario.snapshot(self, 0).await?;
+        for _ in 0..MOST_LOOKS {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            let again = scenario.snapshot(self, 0).await?;
+            if again == end {
+                return Ok(end);
+            }
+            end = again;
+        }
+        anyhow::bail!("{}: no end in {MOST_LOOKS} looks: {end}", scenario.name())
     }
 
     /// Whether the plan reached its effect; an error if the end is another than the undisturbed one.
@@ -105,6 +125,7 @@ impl Bench {
         self.kill_leader().await?;
         scenario.ask(self, number).await?;
         self.installation.start_controllers(2, &[(VARIABLE, plan)]).await?;
+        scenario.meanwhile(self, number).await?;
         let died = self.dies_before_the_end(scenario, number, late).await?;
         self.kill_leader().await?;
         self.installation.start_controllers(1, &[]).await?;

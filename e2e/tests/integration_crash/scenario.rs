@@ -4,8 +4,10 @@ pub(crate) mod access;
 pub(crate) mod connection;
 pub(crate) mod keys;
 pub(crate) mod stores;
+pub(crate) mod vault;
 
 use anyhow::Result;
+use e2e::crash::MOMENTS;
 use operator_controllers::effect::Site;
 use serde_json::Value;
 
@@ -19,11 +21,21 @@ pub(crate) trait Scenario {
     /// The effects that its plans aim at; all of them must occur.
     fn sites(&self) -> &'static [Site];
 
+    /// The moments of an effect at which they let the leader die.
+    fn moments(&self) -> &'static [&'static str] {
+        &MOMENTS
+    }
+
     /// Brings the world to the starting state; a healthy leader runs.
     async fn prepare(&self, bench: &mut Bench, run: usize) -> Result<()>;
 
     /// Asks for the work; nobody leads.
     async fn ask(&self, bench: &Bench, run: usize) -> Result<()>;
+
+    /// What else happens, while the leader that may die is at work.
+    async fn meanwhile(&self, _bench: &Bench, _run: usize) -> Result<()> {
+        Ok(())
+    }
 
     /// Waits until the API server shows that the work is done.
     async fn finished(&self, bench: &Bench, run: usize) -> Result<()>;

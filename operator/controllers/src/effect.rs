@@ -1,8 +1,8 @@
 //! Every place where a controller changes the world outside its own memory, by name, and the hook through which a test can stop the process there.
 //!
 //! Recovery after a crash is a property of each single effect (INV-21, INV-22): the tests kill the leader before an effect, after the effect was
-//! done but before its answer was seen (a lost reply, INV-23), and after the answer. For that every effect must have a name and pass one point.
-//! Without an installed [`Witness`] [`at`] is the effect itself.
+//! done but before its answer was seen (a lost reply, INV-23), and after the answer. For that every effect must have a name and pass one point;
+//! `e2e/tests/structure.rs` looks for those that do not. Without an installed [`Witness`] [`at`] is the effect itself.
 
 use std::{fmt, future::Future, sync::OnceLock};
 
@@ -72,6 +72,8 @@ sites! {
     ConnectLogin = "connect.login",
     /// `ChangePassword` on one HSM (P1.4).
     ConnectChangePassword = "connect.change-password",
+    /// `Logout` on one HSM, so that the new password can be proved there.
+    ConnectLogout = "connect.logout",
     /// The login that proves the new password on one HSM (P1.5).
     ConnectProof = "connect.proof",
     /// The rotation's commit in the ring (P1.6).

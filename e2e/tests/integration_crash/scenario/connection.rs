@@ -19,6 +19,7 @@ pub(crate) const CONNECT: &[Site] = &[
     Site::ConnectRingIntent,
     Site::ConnectLogin,
     Site::ConnectChangePassword,
+    Site::ConnectLogout,
     Site::ConnectProof,
     Site::ConnectRingCommit,
     Site::ConnectRegisterDelegates,
@@ -29,6 +30,7 @@ pub(crate) const ROTATE: &[Site] = &[
     Site::ConnectRingIntent,
     Site::ConnectLogin,
     Site::ConnectChangePassword,
+    Site::ConnectLogout,
     Site::ConnectProof,
     Site::ConnectRingCommit,
 ];

@@ -51,7 +51,7 @@ impl Hsm {
         context.leader.check().map_err(StoreError::from)?;
         let site = if self.proved.is_some() { Site::ConnectProof } else { Site::ConnectLogin };
         if self.proved.take().is_some() {
-            self.session.logout().await.map_err(CommandError::Hsm)?;
+            effect::at(Site::ConnectLogout, self.session.logout()).await.map_err(CommandError::Hsm)?;
         }
         let logged_in = effect::at(site, self.session.login(KMS_USER, password)).await.map_err(CommandError::Hsm)?;
         self.proved = Some(logged_in.epoch);
