@@ -44,7 +44,7 @@ test-integration: ## Tests against a real kube-apiserver and etcd, with our prog
 e2e: ## Tests on kind with the chart installed; with CLUSTER=existing on the cluster of your kubeconfig, without those that break nodes
 	export BUILD_TARGETS=--all-targets && settings=$$($(DEMO)/test-cluster.sh) && eval "$$settings" && cargo test --locked --workspace $$E2E_TESTS -- --test-threads=1 --nocapture
 
-test-machine: ## What "up" heals after unclean ends, that "down" leaves the machine as it was, CLUSTER=existing (root, 15 min, no part of "test")
+test-machine: ## What "up" heals after unclean ends, that "down" leaves the machine as it was, CLUSTER=existing (root, 10 min, no part of "test")
 	$(CLUSTER_SCRIPTS)/unclean.sh
 	$(CLUSTER_SCRIPTS)/existing-test.sh
 
