@@ -156,6 +156,18 @@ impl Hsms {
         .await
     }
 
+    /// How often each HSM has done `command` since its process started, in the order of [`Hsms::endpoints`].
+    ///
+    /// # Errors
+    /// When one does not answer.
+    pub async fn done_by_each(&self, command: hsm_protocol::Command) -> Result<Vec<u64>> {
+        let mut counts = Vec::new();
+        for session in self.sessions().await? {
+            counts.push(count_of(&session, command).await?.succeeded);
+        }
+        Ok(counts)
+    }
+
     /// What a crypto officer does with `changePswd`: a new password for `kmsuser` on each of these HSMs, as soon as nobody is logged in as it
     /// (HSM-45, HSM-46). `number` must be another one each time.
     ///

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use e2e::hsm::{Hsms, count_of};
+use e2e::hsm::Hsms;
 use e2e::installation::Installation;
 use e2e::quickstart::{self, ALIAS, NAME};
 use e2e::scenario::{PATIENCE, Tenant};
 use e2e::sdk::{bytes, bytes_of};
 use e2e::wait::{Look, until};
+use hsm_protocol::Command;
 use operator_api::kms_key::KeyState;
 use serde_json::json;
 
@@ -135,21 +136,13 @@ async fn every_hsm_answers(installation: &Installation, tenant: &Tenant) -> Resu
     let client = installation.admin().await?;
     until("every HSM to answer the gateway again", PATIENCE, || async {
         let cluster = tenant.clusters().get(NAME).await?;
-        Ok(match delegations(&Hsms::of(&client, &cluster).await?).await {
+        Ok(match Hsms::of(&client, &cluster).await?.done_by_each(Command::OpenDelegation).await {
             Ok(counts) if counts.len() == 3 && !counts.contains(&0) => Look::Done(()),
             Ok(counts) => Look::NotYet(format!("{counts:?}")),
             Err(error) => Look::NotYet(format!("{error:#}")),
         })
     })
     .await
-}
-
-async fn delegations(hsms: &Hsms) -> Result<Vec<u64>> {
-    let mut counts = Vec::new();
-    for session in hsms.sessions().await? {
-        counts.push(count_of(&session, hsm_protocol::Command::OpenDelegation).await?.succeeded);
-    }
-    Ok(counts)
 }
 
 /// Reads the fingerprints back from each HSM (INV-01); anti-entropy may need a moment.

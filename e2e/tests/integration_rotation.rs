@@ -2,7 +2,7 @@
 //! (P1, INV-24, INV-26).
 
 use anyhow::{Context, Result, ensure};
-use e2e::hsm::{Hsms, count_of, refused_logins};
+use e2e::hsm::{Hsms, refused_logins};
 use e2e::installation::{Installation, VAULT_NAMESPACE};
 use e2e::quickstart::{self, NAME};
 use e2e::ring::active_password;
@@ -146,21 +146,13 @@ async fn kill_and_wait_until_it_runs(installation: &Installation, pod: &str) -> 
 /// An HSM counts from its start: one that was restarted has answered no login before.
 async fn logged_in_everywhere(hsms: &Hsms) -> Result<()> {
     until("a login on every HSM", PATIENCE, || async {
-        Ok(match logins(hsms).await {
+        Ok(match hsms.done_by_each(hsm_protocol::Command::Login).await {
             Ok(counts) if !counts.contains(&0) => Look::Done(()),
             Ok(counts) => Look::NotYet(format!("{counts:?}")),
             Err(error) => Look::NotYet(format!("{error:#}")),
         })
     })
     .await
-}
-
-async fn logins(hsms: &Hsms) -> Result<Vec<u64>> {
-    let mut counts = Vec::new();
-    for session in hsms.sessions().await? {
-        counts.push(count_of(&session, hsm_protocol::Command::Login).await?.succeeded);
-    }
-    Ok(counts)
 }
 
 /// Waits until the event was published so many times.

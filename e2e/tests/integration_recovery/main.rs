@@ -17,9 +17,8 @@ use e2e::identity::Identity;
 use e2e::installation::Installation;
 use e2e::quickstart::{self, ACCESS_KEY, ALIAS, NAME};
 use e2e::recovery::{break_the_glass, keystore_ok};
-use e2e::scenario::{PATIENCE, Tenant, eventually_ok};
-use e2e::sdk::{Answer, Sdk, bytes, bytes_of};
-use e2e::wait::{Look, until};
+use e2e::scenario::{Tenant, eventually_ok};
+use e2e::sdk::{Sdk, bytes, bytes_of};
 use hsm_client::command::KeySearch;
 use operator_api::ConnectionState;
 use serde_json::json;
@@ -63,17 +62,8 @@ impl Bench {
         tenant.store_reaches(NAME, ConnectionState::Connected).await.with_context(|| installation.last_words())?;
         assert_eq!(Identity::of(tenant).await.with_context(|| installation.last_words())?, *before);
         let mut sdk = Sdk::start(&installation.caller(NAME, ACCESS_KEY).await?)?;
-        // The gateway's watches were refused while there were no definitions, and come back with growing pauses.
-        let opened = until("old ciphertext to open", PATIENCE, || {
-            let answer = sdk.kms("decrypt", &json!({ "CiphertextBlob": bytes(blob) }));
-            async {
-                Ok(match answer? {
-                    Answer::Ok(opened) => Look::Done(opened),
-                    refused => Look::NotYet(format!("{refused:?}")),
-                })
-            }
-        })
-        .await?;
+        // The gateway's watches were refused while there were no definitions, and come back after a pause.
+        let opened = eventually_ok(&mut sdk, "decrypt", &json!({ "CiphertextBlob": bytes(blob) })).await?;
         assert_eq!(bytes_of(&opened, "Plaintext")?, b"kept");
         eventually_ok(&mut sdk, "encrypt", &json!({ "KeyId": ALIAS, "Plaintext": bytes(b"new") })).await?;
         let nothing = keystore_ok(installation, &["recover"])?;
