@@ -27,132 +27,10 @@ pub enum Permitted {
     Else(&'static str),
 }
 
-const OBJECTS: &str = r#"
-apiVersion: v1
-kind: Namespace
-metadata: {name: team-a}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: tenant}
-rules:
-  - {apiGroups: [keystores.dev], resources: [kmskeys, customkeystores, cloudhsmclusters, kmsaccesskeys], verbs: [get, list, create, update, patch, delete, deletecollection]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: tenant}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: tenant}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: tenant}]
----
-apiVersion: keystores.dev/v1alpha1
-kind: KeystoreAccount
-metadata: {name: "111122223333"}
-spec: {namespace: team-a}
----
-apiVersion: keystores.dev/v1alpha1
-kind: KmsKey
-metadata: {name: with-material, namespace: team-a}
-spec: {customKeyStoreRef: {name: store}, keyId: 11111111-1111-4111-8111-111111111111}
----
-apiVersion: keystores.dev/v1alpha1
-kind: KmsKey
-metadata: {name: without-material, namespace: team-a}
-spec: {customKeyStoreRef: {name: store}}
----
-apiVersion: keystores.dev/v1alpha1
-kind: CustomKeyStore
-metadata: {name: store, namespace: team-a}
-spec: {cloudHsmClusterRef: {name: cluster}, customKeyStoreId: cks-0123456789abcdef0}
----
-apiVersion: keystores.dev/v1alpha1
-kind: CloudHsmCluster
-metadata: {name: cluster, namespace: team-a}
-spec: {availabilityZones: [local-1a, local-1b], recovery: {waived: true}, clusterId: cluster-abcdefgh234567ab}
----
-apiVersion: keystores.dev/v1alpha1
-kind: KeystoreClaim
-metadata: {name: name-team-a-store, namespace: keystore-system}
-spec: {purpose: StoreName, value: store, holderUid: uid, holderNamespace: team-a, holderName: store}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: cluster-abcdefgh234567ab-kmsuser, namespace: keystore-vault}
-data: {ring: bm90IGEgcmVhbCBvbmU=}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: cluster-abcdefgh234567ab-sealing, namespace: keystore-hsm}
-data: {share: bm90IGEgcmVhbCBvbmU=}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: gateway-serving, namespace: keystore-gateway}
-data: {tls.key: bm90IGEgcmVhbCBvbmU=}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: kmskey.team-a.with-material, namespace: keystore-vault}
-data: {record: "{}"}
----
-apiVersion: v1
-kind: PersistentVolume
-metadata: {name: volume-of-an-hsm}
-spec:
-  capacity: {storage: 1Gi}
-  accessModes: [ReadWriteOnce]
-  persistentVolumeReclaimPolicy: Retain
-  csi: {driver: bench.keystores.dev, volumeHandle: one}
-  claimRef: {kind: PersistentVolumeClaim, namespace: keystore-hsm, name: data-cluster-abcdefgh234567ab-0}
----
-apiVersion: v1
-kind: PersistentVolume
-metadata: {name: volume-of-somebody-else}
-spec:
-  capacity: {storage: 1Gi}
-  accessModes: [ReadWriteOnce]
-  persistentVolumeReclaimPolicy: Retain
-  csi: {driver: bench.keystores.dev, volumeHandle: two}
-  claimRef: {kind: PersistentVolumeClaim, namespace: team-a, name: data}
----
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {name: data-cluster-abcdefgh234567ab-0, namespace: keystore-hsm}
-spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
----
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: {name: cluster-abcdefgh234567ab, namespace: keystore-hsm}
-spec:
-  serviceName: cluster-abcdefgh234567ab
-  selector: {matchLabels: {a: b}}
-  template: {metadata: {labels: {a: b}}, spec: {containers: [{name: hsm, image: hsm-sim}]}}
-"#;
+const OBJECTS: &str = include_str!("protection/objects.yaml");
 
 /// What no policy protects: each stands for nothing, is in nobody's namespace or is unprotected already.
-const UNPROTECTED: &str = r#"
-apiVersion: v1
-kind: List
-items:
-  - {apiVersion: v1, kind: Namespace, metadata: {name: team-b}}
-  - apiVersion: keystores.dev/v1alpha1
-    kind: KeystoreAccount
-    metadata: {name: "444455556666", annotations: {"keystores.dev/unprotect": "true"}}
-    spec: {namespace: gone}
-  - {apiVersion: keystores.dev/v1alpha1, kind: CustomKeyStore, metadata: {name: new, namespace: team-a}, spec: {cloudHsmClusterRef: {name: new}}}
-  - {apiVersion: keystores.dev/v1alpha1, kind: CloudHsmCluster, metadata: {name: new, namespace: team-a}, spec: {availabilityZones: [local-1a], recovery: {waived: true}}}
-  - {apiVersion: keystores.dev/v1alpha1, kind: KmsAccessKey, metadata: {name: new, namespace: team-a}, spec: {description: mine}}
-  - {apiVersion: v1, kind: ConfigMap, metadata: {name: kube-root-ca.crt, namespace: keystore-vault}}
-  - {apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data, namespace: team-a}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}
-  - apiVersion: apps/v1
-    kind: StatefulSet
-    metadata: {name: theirs, namespace: team-a}
-    spec: {serviceName: a, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: b}]}}}
-  - apiVersion: apiextensions.k8s.io/v1
-    kind: CustomResourceDefinition
-    metadata: {name: things.example.org}
-    spec: {group: example.org, scope: Namespaced, names: {kind: Thing, plural: things}, versions: [
-      {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]}
-"#;
+const UNPROTECTED: &str = include_str!("protection/unprotected.yaml");
 
 /// One attempt on each policy: its name without `.keystores.dev`, a command that it refuses, and what it lets pass.
 pub const ATTEMPTS: [(&str, &str, Permitted); 19] = [
@@ -244,7 +122,7 @@ impl Protected {
         let bench = Self { admin: plane.admin_kubeconfig(), _plane: plane };
         bench.run(&["apply", "--server-side", "-f", "-"], Some(&render_chart()?))?;
         kinds_are_served(&bench.admin).await?;
-        bench.run(&["apply", "--server-side", "-f", "-"], Some(&format!("{OBJECTS}---{UNPROTECTED}")))?;
+        bench.run(&["apply", "--server-side", "-f", "-"], Some(&format!("{OBJECTS}---\n{UNPROTECTED}")))?;
         bench.policies_are_in_force().await?;
         Ok(bench)
     }
@@ -255,6 +133,17 @@ impl Protected {
     /// With its words.
     pub fn run(&self, arguments: &[&str], input: Option<&str>) -> Result<String> {
         kubectl(&self.admin, arguments, input)
+    }
+
+    /// Runs kubectl until it may: the API server learns of a new right by a watch. A refusal of authorisation is not one of a policy.
+    ///
+    /// # Errors
+    /// When it still may not after ten seconds.
+    pub async fn allowed(&self, arguments: &[&str]) -> Result<()> {
+        until("a new right to count", Duration::from_secs(10), || async {
+            Ok(self.run(arguments, None).map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
+        })
+        .await
     }
 
     /// Tries one of [`ATTEMPTS`] without doing it, as `who` where that is said.

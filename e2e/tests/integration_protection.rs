@@ -2,12 +2,10 @@
 //! be able to delete, what only a deliberate act can, and who may say which material an object stands for.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use e2e::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, SYSTEM_NAMESPACE, VAULT_NAMESPACE, render_chart};
 use e2e::protection::{ATTEMPTS, CONTROLLERS, GATEWAY, Permitted, Protected, TENANT, refusal_by};
-use e2e::wait::{Look, until};
 use serde_json::{Value, json};
 
 /// A backup tool that restores objects with their specs.
@@ -45,14 +43,6 @@ fn policies(rendered: &str) -> Result<Vec<(&str, &str)>> {
         Ok((name.with_context(|| format!("a policy without a name of ours: {text}"))?, text))
     });
     named.collect()
-}
-
-/// Retries while the API server learns of a new right.
-async fn allowed(bench: &Protected, arguments: &[&str]) -> Result<()> {
-    until("a new right to count", Duration::from_secs(10), || async {
-        Ok(bench.run(arguments, None).map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
-    })
-    .await
 }
 
 /// D5: a policy that is taken away, switched off or never tried is noticed here, and so is one that refuses too much.
@@ -101,7 +91,7 @@ async fn unprotecting_needs_a_verb_of_its_own_and_empty_objects_go_freely() -> R
     let grant = ["create", "clusterrole", "breaker", "--verb=unprotect", "--resource=kmskeys.keystores.dev"];
     bench.run(&[&grant[..], &["--resource-name=with-material"]].concat(), None)?;
     bench.run(&["create", "clusterrolebinding", "breaker", "--clusterrole=breaker", "--user=tenant"], None)?;
-    allowed(&bench, &delete).await?;
+    bench.allowed(&delete).await?;
     bench.run(&["delete", "kmskey/without-material", "-n", "team-a", TENANT], None)?;
     let release = ["create", "secret", "generic", "release", "--type=helm.sh/release.v1", "-n", GATEWAY_NAMESPACE];
     bench.run(&release, None)?;
@@ -143,7 +133,7 @@ async fn let_the_restorer_adopt(bench: &Protected) -> Result<()> {
                  kmsaccesskeys.keystores.dev";
     bench.run(&["create", "clusterrole", "restorer", "--verb=get,create,patch,adopt", kinds], None)?;
     bench.run(&["create", "clusterrolebinding", "restorer", "--clusterrole=restorer", "--user=restorer"], None)?;
-    allowed(bench, &["get", "kmskey/with-material", "-n", "team-a", RESTORER]).await
+    bench.allowed(&["get", "kmskey/with-material", "-n", "team-a", RESTORER]).await
 }
 
 /// D2, D10: a tenant cannot point an object at material, or an access key at a secret, that is somebody else's.

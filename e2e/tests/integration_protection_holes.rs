@@ -23,20 +23,12 @@ fn let_kubernetes_delete(bench: &Protected) -> Result<()> {
     Ok(())
 }
 
-/// Retries while the API server learns of a new right; a refusal of authorisation is not one of a policy.
-async fn allowed(bench: &Protected, arguments: &[&str]) -> Result<()> {
-    until("a new right to count", Duration::from_secs(10), || async {
-        Ok(bench.run(arguments, None).map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
-    })
-    .await
-}
-
 /// One DELETE of a collection never names an object, and the namespace controller uses nothing else.
 #[tokio::test]
 async fn a_collection_cannot_be_deleted_around_its_protected_members() -> Result<()> {
     let bench = Protected::start().await?;
     let_kubernetes_delete(&bench)?;
-    allowed(&bench, &["get", "pods", "-n", "team-a", NAMESPACE_CONTROLLER]).await?;
+    bench.allowed(&["get", "pods", "-n", "team-a", NAMESPACE_CONTROLLER]).await?;
     let collection = |path: &'static str, who: &'static str| vec!["delete", "--raw", path, who];
     for (path, who) in [
         ("/apis/keystores.dev/v1alpha1/namespaces/team-a/kmskeys?fieldSelector=metadata.name%3Dwith-material", TENANT),
@@ -62,7 +54,7 @@ async fn a_collection_cannot_be_deleted_around_its_protected_members() -> Result
 async fn an_owner_reference_does_not_let_the_garbage_collector_delete() -> Result<()> {
     let bench = Protected::start().await?;
     let_kubernetes_delete(&bench)?;
-    allowed(&bench, &["get", "pods", "-n", "team-a", GARBAGE_COLLECTOR]).await?;
+    bench.allowed(&["get", "pods", "-n", "team-a", GARBAGE_COLLECTOR]).await?;
     for (object, namespace) in [
         ("kmskey/with-material", "team-a"),
         ("keystoreclaim/name-team-a-store", SYSTEM_NAMESPACE),
@@ -194,7 +186,7 @@ async fn a_hold_on_a_key_is_the_gateways() -> Result<()> {
     bench.run(&role, None)?;
     let account = "--serviceaccount=keystore-gateway:keystore-gateway";
     bench.run(&["create", "clusterrolebinding", "disabler", "--clusterrole=disabler", account], None)?;
-    allowed(&bench, &patch(put, GATEWAY)).await?;
+    bench.allowed(&patch(put, GATEWAY)).await?;
     bench.refused("a tenant who lifts it", &patch(r#"{"spec":{"hold":null}}"#, TENANT), None);
     bench.run(&patch(r#"{"spec":{"description":"mine"}}"#, TENANT), None)?;
     Ok(())
