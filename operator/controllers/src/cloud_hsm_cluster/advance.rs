@@ -1,6 +1,6 @@
 //! The middle of a reconcile: brings one cluster one step further, and notes what was found on the way.
 
-use hsm_initialization::{Observed, Phase, Procedure, SecretName, next_step, phase};
+use hsm_initialization::{Observed, Phase, Procedure, SecretName, Step, next_step, phase};
 use operator_api::CloudHsmCluster;
 
 use super::apply;
@@ -55,7 +55,9 @@ pub(super) async fn advance(
     performed
 }
 
-/// What an initialised cluster needs besides: a disruption budget that fits, pods of the current template.
+/// What a cluster needs besides: once it is initialised a disruption budget that fits, and at any time pods of the current template.
+///
+/// Blocked, it keeps even pods that are down: a person has to look at it as it is.
 async fn maintain(
     context: &Context,
     cluster: &CloudHsmCluster,
@@ -64,13 +66,17 @@ async fn maintain(
     procedure: &ClusterProcedure<'_>,
     findings: &mut Findings,
 ) -> Result<(), ClusterError> {
-    let Some(observed) = findings.observed.as_ref().filter(|observed| phase(observed) == Phase::Active) else {
+    let Some(observed) = findings.observed.as_ref() else { return Ok(()) };
+    let mut settled = false;
+    if phase(observed) == Phase::Active {
+        findings.under_replicated_keys = upkeep::under_replicated_keys(procedure, observed).await;
+        settled = findings.is_settled(&status(cluster, findings, jiff::Timestamp::now()));
+        apply::disruption_budget(context, desired, settled).await?;
+    }
+    if matches!(findings.step, Some(Step::Blocked(_))) {
         return Ok(());
-    };
-    findings.under_replicated_keys = upkeep::under_replicated_keys(procedure, observed).await;
-    let settled = findings.is_settled(&status(cluster, findings, jiff::Timestamp::now()));
-    apply::disruption_budget(context, desired, settled).await?;
-    upkeep::replace_outdated_pod(context, existing, settled).await
+    }
+    upkeep::replace_outdated_pod(context, existing, observed, settled).await
 }
 
 /// The certificate request and the trust anchor, for the status; that they cannot be read now is no failure of the reconcile.

@@ -44,11 +44,10 @@ pub(super) async fn certificate_request(procedure: &ClusterProcedure<'_>, observ
 pub(super) async fn replace_outdated_pod(
     context: &Context,
     existing: &observe::Observed,
+    observed: &Observed,
     settled: bool,
 ) -> Result<(), ClusterError> {
-    let Some(set) = &existing.stateful_set else { return Ok(()) };
-    let pods: Vec<_> = existing.pods.iter().collect();
-    match rollout::next(set, &pods, settled) {
+    match rollout::next(existing, observed, settled) {
         Some(pod) => rollout::replace(context, pod).await,
         None => Ok(()),
     }

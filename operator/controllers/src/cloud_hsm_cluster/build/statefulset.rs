@@ -12,11 +12,13 @@ use super::{Desired, label_selector, metadata};
 
 /// Name of the volume claim template, so the PVCs are `data-<clusterId>-<ordinal>`.
 pub(in super::super) const DATA: &str = "data";
+/// Name of the one container of a pod.
+pub(in super::super) const CONTAINER: &str = "hsm";
 
 /// `claims`: the volume claim templates of a StatefulSet that exists; Kubernetes refuses to change them, so they stay.
 ///
 /// - `Parallel`: with ordered start a pod that waits to be initialised would hold up the ones it has to wait for.
-/// - `OnDelete`: the operator replaces pods one by one, and none while a key is under-replicated (`INV-05`).
+/// - `OnDelete`: the operator replaces pods one by one, and none that serves while a key is under-replicated (`INV-05`).
 /// - `Retain`/`Retain`: neither scaling down nor deleting the StatefulSet deletes a volume (`INV-12`).
 pub(in super::super) fn stateful_set(
     desired: &Desired,

@@ -11,6 +11,7 @@ use kube::api::ObjectMeta;
 use operator_api::labels;
 
 use super::super::{ADMIN_PORT, CLIENT_PORT, Desired, PEER_PORT, all_labels, label_selector};
+use super::CONTAINER;
 use super::volumes::{AUTHORITY, CERTIFICATE, DATA_DIR, PRIVATE_KEY, SEALING_SHARE, mounts, volumes};
 
 /// Nobody's user id, as in the images.
@@ -77,7 +78,7 @@ fn container(desired: &Desired) -> Container {
         ..ContainerPort::default()
     };
     Container {
-        name: "hsm".into(),
+        name: CONTAINER.into(),
         image: Some(desired.image.clone()),
         image_pull_policy: Some(desired.pull_policy.clone()),
         args: Some(arguments()),
