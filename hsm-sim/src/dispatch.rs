@@ -2,6 +2,8 @@
 //!
 //! Security: role, order and state are checked by `admission` before the body is parsed.
 
+use std::fmt::Arguments;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -14,7 +16,7 @@ use tokio::time::Instant;
 use crate::admission::{check_order, check_role, check_state};
 use crate::command;
 use crate::hsm::Hsm;
-use crate::refusals::Refused;
+use crate::refusals::{Refused, command_name, refused};
 use crate::session::{Serve, encode, refusal, refuse};
 use crate::sessions::Session;
 use crate::vault::Outcome;
@@ -56,17 +58,6 @@ impl ClientPort {
         check_order(command, self.session.has_greeted())?;
         check_state(command, self.hsm.state(), self.hsm.compared.load(Ordering::Acquire))?;
         Ok(command)
-    }
-
-    fn count(&self, header: &FrameHeader, answer: &[u8], admitted: bool) {
-        if let Some(command) = Command::from_u16(header.command) {
-            let code = code_of(answer);
-            self.hsm.metrics.count(command, code);
-            if let Some(refused) = refused(command, code, admitted) {
-                let peer = &self.session.client.address;
-                self.hsm.refusals.note(refused, Some(peer), format_args!("{}: {}", command.name(), code.name()));
-            }
-        }
     }
 
     /// Appends the answer if the command is a quick one.
@@ -134,7 +125,8 @@ impl Serve for ClientPort {
             }
         };
         if answered {
-            self.count(header, answers.get(start..).unwrap_or_default(), admitted.is_ok());
+            let answer = answers.get(start..).unwrap_or_default();
+            count(&self.hsm, self.session.client.address, header, answer, admitted.is_ok());
         }
         answered
     }
@@ -145,29 +137,24 @@ impl Serve for ClientPort {
             Ok(command) => self.slow(command, &frame, deadline).await,
             Err(code) => refusal(&frame, code),
         };
-        self.count(&frame.header, &answer, admitted.is_ok());
+        count(&self.hsm, self.session.client.address, &frame.header, &answer, admitted.is_ok());
         answer
+    }
+
+    fn not_a_request(&self, why: Arguments<'_>) {
+        self.hsm.refusals.note(Refused::Frame, Some(&self.session.client.address), why);
     }
 }
 
-/// Whether the answer is a refusal of who asks, or of asking now, rather than of what is asked. OpenDelegation says why by itself.
-///
-/// Our own clients keep the order and log in first, so whoever does not is worth a line. A `WrongState` of a command that was admitted
-/// tells of a stale version or of a user that owns keys, which the controllers meet in their daily work.
-fn refused(command: Command, code: ReturnCode, admitted: bool) -> Option<Refused> {
-    match code {
-        ReturnCode::RoleDenied
-        | ReturnCode::NotLoggedIn
-        | ReturnCode::LoginFailure
-        | ReturnCode::UserLocked
-        | ReturnCode::KeyAccessDenied
-        | ReturnCode::FenceTooLow => Some(Refused::Command),
-        // Of two Hellos at once both are admitted, and one is served.
-        ReturnCode::WrongState if !admitted || command == Command::Hello => Some(Refused::Command),
-        // A login that was made for another outer session: somebody relays it (INV-65).
-        ReturnCode::InvalidArgument if command == Command::Login => Some(Refused::Command),
-        ReturnCode::DelegationNotLive if command != Command::OpenDelegation => Some(Refused::Delegation),
-        _ => None,
+/// Counts the answer to one command of any port, and notes it where it is a refusal. `admitted`: whether role, order and state allowed it.
+pub(crate) fn count(hsm: &Hsm, peer: SocketAddr, header: &FrameHeader, answer: &[u8], admitted: bool) {
+    let code = code_of(answer);
+    if let Some(command) = Command::from_u16(header.command) {
+        hsm.metrics.count(command, code);
+    }
+    if let Some(refused) = refused(header.command, code, admitted) {
+        let name = command_name(header.command);
+        hsm.refusals.note(refused, Some(&peer), format_args!("{name}: {}", code.name()));
     }
 }
 
@@ -217,7 +204,7 @@ fn finish<M: Message, E: Into<Refusal>>(header: &FrameHeader, outcome: Result<M,
 }
 
 /// Return code inside an encoded answer.
-pub(crate) fn code_of(answer: &[u8]) -> ReturnCode {
+fn code_of(answer: &[u8]) -> ReturnCode {
     let word = answer.get(16..20).and_then(|word| word.try_into().ok()).map(u32::from_be_bytes);
     word.and_then(ReturnCode::from_u32).unwrap_or(ReturnCode::Internal)
 }
@@ -247,38 +234,5 @@ impl Message for Encoded {
 
     fn clear(&mut self) {
         self.0.clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_has_no_right_or_no_turn_is_refused_and_what_cannot_be_done_is_no_refusal() {
-        let (command, delegation) = (Some(Refused::Command), Some(Refused::Delegation));
-        for (asked, code, admitted, expected) in [
-            (Command::Encrypt, ReturnCode::WrongState, false, command),
-            (Command::SetKeyState, ReturnCode::WrongState, false, command),
-            (Command::Hello, ReturnCode::WrongState, false, command),
-            (Command::Hello, ReturnCode::WrongState, true, command),
-            (Command::Encrypt, ReturnCode::RoleDenied, false, command),
-            (Command::Encrypt, ReturnCode::NotLoggedIn, true, command),
-            (Command::SetKeyState, ReturnCode::KeyAccessDenied, true, command),
-            (Command::Login, ReturnCode::LoginFailure, true, command),
-            (Command::Login, ReturnCode::InvalidArgument, true, command),
-            (Command::DropGeneration, ReturnCode::FenceTooLow, true, command),
-            (Command::Encrypt, ReturnCode::DelegationNotLive, true, delegation),
-            (Command::OpenDelegation, ReturnCode::DelegationNotLive, true, None),
-            (Command::SetKeyState, ReturnCode::WrongState, true, None),
-            (Command::DeleteUser, ReturnCode::WrongState, true, None),
-            (Command::Encrypt, ReturnCode::NotActive, false, None),
-            (Command::Encrypt, ReturnCode::InvalidArgument, true, None),
-            (Command::ReadKey, ReturnCode::InvalidObjectHandle, true, None),
-            (Command::ClaimCluster, ReturnCode::ClaimHeld, true, None),
-            (Command::Encrypt, ReturnCode::Success, true, None),
-        ] {
-            assert_eq!(refused(asked, code, admitted), expected, "{asked:?} {code:?}, admitted: {admitted}");
-        }
     }
 }

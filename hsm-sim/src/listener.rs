@@ -101,7 +101,7 @@ async fn serve(
     let hsm = Arc::clone(hsm);
     match port {
         Port::Client => serve_client(hsm, stream, address, shutdown, slow).await,
-        Port::Peer(configs) => serve_peer(hsm, stream, configs, shutdown, slow).await,
+        Port::Peer(configs) => serve_peer(hsm, stream, address, configs, shutdown, slow).await,
     }
 }
 
@@ -146,6 +146,7 @@ async fn serve_client(
 async fn serve_peer(
     hsm: Arc<Hsm>,
     stream: TcpStream,
+    address: SocketAddr,
     configs: &PeerPortConfigs,
     shutdown: CancellationToken,
     slow: Handle,
@@ -161,15 +162,15 @@ async fn serve_peer(
     match stream.get_ref().1.alpn_protocol() {
         Some(name) if name == ALPN_PEER => {
             let exported = exporter(&stream, HELLO_EXPORTER)?;
-            let peer = PeerPort::new(hsm, certificate_of(&stream)?, exported).map_err(std::io::Error::other)?;
-            drive(stream, Arc::new(peer), ending, slow).await;
+            let peer = PeerPort::new(hsm, address, certificate_of(&stream)?, exported);
+            drive(stream, Arc::new(peer.map_err(std::io::Error::other)?), ending, slow).await;
             Ok(())
         }
         Some(name) if name == ALPN_PROVISIONING => {
             if client_of(&stream)?.0 != ClientRole::Provisioning {
                 return Err(refused("only a provisioning certificate may use the provisioning port"));
             }
-            drive(stream, Arc::new(ProvisioningPort::new(hsm)), ending, slow).await;
+            drive(stream, Arc::new(ProvisioningPort::new(hsm, address)), ending, slow).await;
             Ok(())
         }
         Some(_) | None => Err(refused("no protocol was agreed on")),

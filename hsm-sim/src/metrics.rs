@@ -3,7 +3,7 @@
 //! | name | labels | meaning |
 //! |---|---|---|
 //! | `hsm_requests_total` | `command`, `code` | requests answered, by command and return code |
-//! | `hsm_refusals_total` | `refused` | connections, handshakes, delegations, signatures, commands that were refused |
+//! | `hsm_refusals_total` | `refused` | connections, handshakes, delegations, signatures, commands, frames that were refused |
 //! | `hsm_keys` | | keys on this HSM |
 //! | `hsm_conflicting_keys` | | keys with two fingerprints under one id |
 //! | `hsm_under_replicated_keys` | | keys that a reached peer lacked in the last round |
@@ -65,7 +65,10 @@ impl Metrics {
         )?;
         registry.register(Box::new(requests.clone()))?;
         let refusals = IntCounterVec::new(
-            Opts::new("hsm_refusals_total", "Connections, handshakes, delegations, signatures and commands refused."),
+            Opts::new(
+                "hsm_refusals_total",
+                "Connections, handshakes, delegations, signatures, commands and frames refused.",
+            ),
             &["refused"],
         )?;
         registry.register(Box::new(refusals.clone()))?;

@@ -5,6 +5,7 @@
 //! dies, and because a login's hashing must not hold up a thousand Encrypts (performance §3). While an answer cannot be
 //! written nothing more is read.
 
+use std::fmt::Arguments;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,9 @@ pub(crate) trait Serve: Send + Sync + 'static {
 
     /// The answer. Runs to its end even if nobody waits any more.
     fn answer(self: Arc<Self>, frame: Frame, deadline: Option<Instant>) -> impl Future<Output = BytesMut> + Send;
+
+    /// Is told what makes bytes of the client no request, before they end the session. `why` holds none of them.
+    fn not_a_request(&self, why: Arguments<'_>);
 }
 
 /// When a session has to end.
@@ -135,7 +139,14 @@ impl<H: Serve> Requests<H> {
                     consumed += frame::HEADER_LENGTH + body.len();
                 }
                 Ok(None) => break Some(()),
-                Ok(Some(_)) | Err(_) => break None,
+                Ok(Some(_)) => {
+                    self.handler.not_a_request(format_args!("an answer stands where a request belongs"));
+                    break None;
+                }
+                Err(error) => {
+                    self.handler.not_a_request(format_args!("{error}"));
+                    break None;
+                }
             }
         };
         // Requests may hold plaintext or passwords (INV-55).

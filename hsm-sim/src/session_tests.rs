@@ -4,10 +4,14 @@ use super::*;
 use hsm_protocol::Command;
 use hsm_protocol::frame::take_frame;
 use hsm_protocol::message as m;
+use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-/// Answers GenerateRandom at once and anything else after its deadline word in milliseconds.
-struct Echo;
+/// Answers GenerateRandom at once and anything else after its deadline word in milliseconds; keeps why it got no request.
+#[derive(Default)]
+struct Echo {
+    no_requests: Mutex<Vec<String>>,
+}
 
 impl Serve for Echo {
     fn answer_now(&self, header: &FrameHeader, _: &[u8], answers: &mut BytesMut) -> bool {
@@ -22,12 +26,20 @@ impl Serve for Echo {
         tokio::time::sleep_until(deadline.expect("the test sets one")).await;
         refusal(&frame, ReturnCode::Success)
     }
+
+    fn not_a_request(&self, why: Arguments<'_>) {
+        self.no_requests.lock().unwrap().push(why.to_string());
+    }
 }
 
 fn serve() -> (DuplexStream, Ending, tokio::task::JoinHandle<()>) {
+    serve_by(Arc::default())
+}
+
+fn serve_by(echo: Arc<Echo>) -> (DuplexStream, Ending, tokio::task::JoinHandle<()>) {
     let (client, server) = duplex(1 << 20);
     let ending = Ending { closed: CancellationToken::new(), shutdown: CancellationToken::new() };
-    let task = tokio::spawn(drive(server, Arc::new(Echo), ending.clone(), Handle::current()));
+    let task = tokio::spawn(drive(server, echo, ending.clone(), Handle::current()));
     (client, ending, task)
 }
 
@@ -78,15 +90,30 @@ async fn requests_over_the_limit_are_answered_busy_and_every_request_is_answered
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_request_end_the_session() {
+async fn bytes_that_are_no_request_end_the_session_and_the_handler_is_told_why() {
     let response =
         hsm_protocol::FrameHeader { body_length: 0, kind: FrameKind::Response, command: 1, request_id: 1, word: 0 };
-    for bytes in [vec![0xff; 64], response.encode().to_vec()] {
-        let (mut client, _, task) = serve();
+    for (bytes, expected) in [(vec![0xff; 64], "over the limit"), (response.encode().to_vec(), "an answer stands")] {
+        let echo = Arc::<Echo>::default();
+        let (mut client, _, task) = serve_by(Arc::clone(&echo));
         client.write_all(&bytes).await.unwrap();
         task.await.unwrap();
         assert!(answers(&mut client, 1).await.is_empty());
+        let told = echo.no_requests.lock().unwrap().clone();
+        assert!(matches!(&told[..], [why] if why.contains(expected)), "{told:?}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_of_a_frame_has_sent_nothing_wrong() {
+    let echo = Arc::<Echo>::default();
+    let (mut client, _, task) = serve_by(Arc::clone(&echo));
+    let mut bytes = BytesMut::new();
+    request(&mut bytes, Command::Login, 1, 0);
+    client.write_all(&bytes[..bytes.len() - 1]).await.unwrap();
+    drop(client);
+    task.await.unwrap();
+    assert!(echo.no_requests.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -13,6 +13,8 @@ pub(crate) mod initialize;
 pub(crate) mod join;
 pub(crate) mod renew;
 
+use std::fmt::Arguments;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -20,19 +22,21 @@ use hsm_protocol::message as m;
 use hsm_protocol::{Command, Frame, FrameHeader, ReturnCode};
 use tokio::time::Instant;
 
-use crate::dispatch::{change, code_of, reply};
+use crate::dispatch::{change, count, reply};
 use crate::hsm::Hsm;
+use crate::refusals::Refused;
 use crate::session::{Serve, refusal};
 
 /// Serves one provisioning session.
 pub(crate) struct ProvisioningPort {
     hsm: Arc<Hsm>,
+    address: SocketAddr,
 }
 
 impl ProvisioningPort {
-    /// A handler.
-    pub(crate) fn new(hsm: Arc<Hsm>) -> Self {
-        Self { hsm }
+    /// A handler for the client at this address.
+    pub(crate) fn new(hsm: Arc<Hsm>, address: SocketAddr) -> Self {
+        Self { hsm, address }
     }
 }
 
@@ -43,20 +47,21 @@ impl Serve for ProvisioningPort {
 
     async fn answer(self: Arc<Self>, frame: Frame, _: Option<Instant>) -> BytesMut {
         let (hsm, frame) = (&self.hsm, &frame);
-        let Some(command) = Command::from_u16(frame.header.command) else {
-            return refusal(frame, ReturnCode::UnknownCommand);
-        };
-        let answer = match command {
-            Command::ProvisioningHello => reply(frame, |_: m::ProvisioningHelloRequest| hello::run(hsm)),
-            Command::Assign => change(frame, async |request| assign::assign(hsm, &request).await).await,
-            Command::SetRoster => change(frame, async |request| assign::set_roster(hsm, &request).await).await,
-            Command::Csr => change(frame, async |_: m::CsrRequest| csr::run(hsm).await).await,
-            Command::Initialize => change(frame, async |request| initialize::run(hsm, request).await).await,
-            Command::RenewPodCertificate => reply(frame, |request| renew::run(hsm, &request)),
-            Command::Join => change(frame, async |_: m::JoinRequest| join::run(hsm).await).await,
+        let answer = match Command::from_u16(frame.header.command) {
+            Some(Command::ProvisioningHello) => reply(frame, |_: m::ProvisioningHelloRequest| hello::run(hsm)),
+            Some(Command::Assign) => change(frame, async |request| assign::assign(hsm, &request).await).await,
+            Some(Command::SetRoster) => change(frame, async |request| assign::set_roster(hsm, &request).await).await,
+            Some(Command::Csr) => change(frame, async |_: m::CsrRequest| csr::run(hsm).await).await,
+            Some(Command::Initialize) => change(frame, async |request| initialize::run(hsm, request).await).await,
+            Some(Command::RenewPodCertificate) => reply(frame, |request| renew::run(hsm, &request)),
+            Some(Command::Join) => change(frame, async |_: m::JoinRequest| join::run(hsm).await).await,
             _ => refusal(frame, ReturnCode::UnknownCommand),
         };
-        hsm.metrics.count(command, code_of(&answer));
+        count(hsm, self.address, &frame.header, &answer, true);
         answer
+    }
+
+    fn not_a_request(&self, why: Arguments<'_>) {
+        self.hsm.refusals.note(Refused::Frame, Some(&self.address), why);
     }
 }

@@ -1,5 +1,7 @@
 //! The answering side: what an HSM of the roster may ask (ALPN keystores-peer/1).
 
+use std::fmt::Arguments;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -11,9 +13,9 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::secrets::{Ephemeral, Exchange};
-use crate::dispatch::{code_of, reply};
+use crate::dispatch::{count, reply};
 use crate::hsm::Hsm;
-use crate::refusals::Refused;
+use crate::refusals::{Refused, command_name};
 use crate::session::{Serve, refusal};
 use crate::tls::TlsError;
 use crate::tls::certificate::{signed_by, spki_sha256};
@@ -22,18 +24,24 @@ use crate::vault::{Outcome, fixed};
 /// Serves one peer.
 pub(crate) struct PeerPort {
     hsm: Arc<Hsm>,
+    address: SocketAddr,
     certificate: Vec<u8>,
     identity: [u8; 32],
     exporter: [u8; 32],
 }
 
 impl PeerPort {
-    /// A handler for the peer with this identity certificate on a TLS session with this exporter.
+    /// A handler for the peer at this address with this identity certificate, on a TLS session with this exporter.
     ///
     /// # Errors
     /// [`TlsError`] if the certificate cannot be read.
-    pub(crate) fn new(hsm: Arc<Hsm>, certificate: &[u8], exporter: [u8; 32]) -> Result<Self, TlsError> {
-        Ok(Self { hsm, identity: spki_sha256(certificate)?, certificate: certificate.to_vec(), exporter })
+    pub(crate) fn new(
+        hsm: Arc<Hsm>,
+        address: SocketAddr,
+        certificate: &[u8],
+        exporter: [u8; 32],
+    ) -> Result<Self, TlsError> {
+        Ok(Self { hsm, address, identity: spki_sha256(certificate)?, certificate: certificate.to_vec(), exporter })
     }
 
     /// The roster's entry for the peer, looked up for every request: a peer that was taken off the roster is out.
@@ -69,7 +77,7 @@ impl PeerPort {
         let statement = signing::join_key(&self.exporter, member.cluster_id(), &peer.hsm_id, own_key);
         if !signed_by(&self.certificate, &statement, &request.signature) {
             let why = format_args!("joining key of {}: its identity did not sign it for this connection", peer.hsm_id);
-            self.hsm.refusals.note(Refused::Signature, None, why);
+            self.hsm.refusals.note(Refused::Signature, Some(&self.address), why);
             return Err(ReturnCode::InvalidArgument);
         }
         let row = cluster.row();
@@ -155,10 +163,12 @@ impl Serve for PeerPort {
     async fn answer(self: Arc<Self>, frame: Frame, _: Option<Instant>) -> BytesMut {
         let frame = &frame;
         if let Err(code) = self.peer() {
+            let name = command_name(frame.header.command);
+            let why = format_args!("{name}: the roster does not list the peer any more");
+            self.hsm.refusals.note(Refused::Command, Some(&self.address), why);
             return refusal(frame, code);
         }
-        let command = Command::from_u16(frame.header.command);
-        let answer = match command {
+        let answer = match Command::from_u16(frame.header.command) {
             Some(Command::PeerHello) => reply(frame, |request| self.hello(&request)),
             Some(Command::ClusterSecrets) => reply(frame, |request| self.cluster_secrets(&request)),
             Some(Command::SnapshotUsers) => reply(frame, |_: m::SnapshotUsersRequest| self.snapshot_users()),
@@ -167,9 +177,11 @@ impl Serve for PeerPort {
             Some(Command::Watermark) => reply(frame, |request| Outcome::Ok(self.watermark(&request))),
             _ => refusal(frame, ReturnCode::UnknownCommand),
         };
-        if let Some(command) = command {
-            self.hsm.metrics.count(command, code_of(&answer));
-        }
+        count(&self.hsm, self.address, &frame.header, &answer, true);
         answer
+    }
+
+    fn not_a_request(&self, why: Arguments<'_>) {
+        self.hsm.refusals.note(Refused::Frame, Some(&self.address), why);
     }
 }

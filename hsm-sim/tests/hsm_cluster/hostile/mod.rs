@@ -92,5 +92,12 @@ async fn nobody_gets_more_than_its_turn_its_role_and_its_login_allow() {
     peer_port::the_provisioning_protocol_reaches_no_key_user_or_peer(&target).await;
     // Last, because it takes the fence from everybody else.
     order::a_fence_that_is_not_the_last_one_changes_nothing(&target).await;
-    target.has_told_of(&["command", "delegation", "signature"]).await;
+    target.has_told_of(&["command", "delegation", "signature", "frame"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_an_answer_who_was_a_peer_and_is_none_any_more() {
+    let target = Target::new().await;
+    peer_port::a_peer_that_was_struck_off_the_roster_is_refused_what_it_asks(&target).await;
+    target.has_told_of(&["command"]).await;
 }

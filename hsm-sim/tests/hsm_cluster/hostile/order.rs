@@ -127,20 +127,24 @@ fn blob_of(key: KeyId) -> Vec<u8> {
 
 pub(super) async fn commands_of_the_other_port_and_unknown_ones_do_nothing_on_this_one(target: &Target) {
     let cluster = &target.cluster;
+    let (before, mut count) = (target.counted("command").await, 0);
     for (role, expected) in
         [(ClientRole::Controllers, ReturnCode::UnknownCommand), (ClientRole::Gateway, ReturnCode::RoleDenied)]
     {
         let mut wire = greeted(cluster, role).await;
         for command in Command::ALL.iter().filter(|command| !is_client_command(**command)) {
             assert_eq!(wire.send(*command, &()).await.expect("answers"), expected, "{role:?} {command:?}");
+            count += 1;
         }
         for number in [0, 1, 0x0100, 0x0208, 0x0505, 0x0608, 0xffff] {
             let header =
                 FrameHeader { body_length: 0, kind: FrameKind::Request, command: number, request_id: 1, word: 0 };
             wire.write(&header.encode()).await.expect("writes");
             assert_eq!(wire.answer().await.expect("answers"), ReturnCode::UnknownCommand, "{number:#x}");
+            count += 1;
         }
     }
+    assert_eq!(target.counted("command").await - before, count, "each is counted as a refusal");
     target.still_serves("foreign commands").await;
 }
 
@@ -223,16 +227,18 @@ pub(super) async fn frames_that_are_no_requests_end_the_session(target: &Target)
     kind[5] = 7;
     let mut length = header(FrameKind::Request);
     length[..4].copy_from_slice(&u32::MAX.to_be_bytes());
-    for (what, bytes) in [
+    let before = target.counted("frame").await;
+    for (number, (what, bytes)) in (1..).zip([
         ("an answer", header(FrameKind::Response)),
         ("another version", version),
         ("an unknown kind", kind),
         ("a length beyond the limit", length),
         ("HTTP", *b"GET / HTTP/1.1\r\nHost"),
-    ] {
+    ]) {
         let mut wire = greeted(cluster, ClientRole::Controllers).await;
         wire.write(&bytes).await.expect("writes");
         assert!(wire.answer().await.is_err(), "{what}");
+        assert_eq!(target.counted("frame").await - before, number, "{what}: it is counted as a refusal");
         target.still_serves(what).await;
     }
     let mut wire = greeted(cluster, ClientRole::Controllers).await;
