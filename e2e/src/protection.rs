@@ -32,8 +32,8 @@ const OBJECTS: &str = include_str!("protection/objects.yaml");
 /// What no policy protects: each stands for nothing, is in nobody's namespace or is unprotected already.
 const UNPROTECTED: &str = include_str!("protection/unprotected.yaml");
 
-/// One attempt on each policy: its name without `.keystores.dev`, a command that it refuses, and what it lets pass.
-pub const ATTEMPTS: [(&str, &str, Permitted); 19] = [
+/// Attempts on each policy: its name without `.keystores.dev`, a command that it refuses, and what it lets pass.
+pub const ATTEMPTS: [(&str, &str, Permitted); 21] = [
     ("delete-kmskeys", "delete kmskey/with-material -n team-a", Else("delete kmskey/without-material -n team-a")),
     ("delete-customkeystores", "delete customkeystore/store -n team-a", Else("delete customkeystore/new -n team-a")),
     (
@@ -64,9 +64,19 @@ pub const ATTEMPTS: [(&str, &str, Permitted); 19] = [
         Else("label secret/cluster-abcdefgh234567ab-sealing -n keystore-hsm mine=yes"),
     ),
     (
+        "change-secrets",
+        r#"patch secret/cluster-abcdefgh234567ab-kmsuser -n keystore-vault --type=merge --patch {"immutable":true}"#,
+        Else(r#"patch secret/gateway-serving -n keystore-gateway --type=merge --patch {"immutable":false}"#),
+    ),
+    (
         "change-configmaps",
         r#"patch configmap/kmskey.team-a.with-material -n keystore-vault --type=merge --patch {"data":null}"#,
         Else("label configmap/kmskey.team-a.with-material -n keystore-vault mine=yes"),
+    ),
+    (
+        "change-configmaps",
+        r#"patch configmap/kmskey.team-a.with-material -n keystore-vault --type=merge --patch {"immutable":true}"#,
+        Else(r#"patch configmap/kmskey.team-a.with-material -n keystore-vault --type=merge -p {"immutable":false}"#),
     ),
     (
         "retain-persistentvolumes",

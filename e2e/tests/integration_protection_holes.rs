@@ -115,7 +115,9 @@ async fn the_content_of_a_secret_is_changed_by_the_controllers_only() -> Result<
         ("secret/cluster-abcdefgh234567ab-kmsuser", VAULT_NAMESPACE),
     ] {
         let order = ["patch", secret, "-n", namespace, "--type=merge", "--patch"];
-        for body in [r#"{"stringData":{"ring":"x","share":"x","tls.key":"x"}}"#, r#"{"data":null}"#] {
+        // For ever, and then no controller writes the next password.
+        let immutable = r#"{"immutable":true}"#;
+        for body in [r#"{"stringData":{"ring":"x","share":"x","tls.key":"x"}}"#, r#"{"data":null}"#, immutable] {
             bench.refused(secret, &[&order[..], &[body]].concat(), None);
         }
     }
