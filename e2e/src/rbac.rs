@@ -11,6 +11,9 @@ use serde::de::DeserializeOwned;
 /// Where a grant holds when it holds everywhere.
 pub const EVERYWHERE: &str = "(cluster)";
 
+/// Verbs under which other rights do not matter: all of them, rights that the account lacks, roles of others, and being others.
+const UNBOUNDED: [&str; 4] = ["*", "escalate", "bind", "impersonate"];
+
 /// One resource that an account may reach.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
@@ -25,11 +28,12 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Whether it has a wildcard, or reaches Secrets in every namespace (D10).
+    /// Whether it has a wildcard, lets the account give itself more than it has, or reaches Secrets in every namespace (D10).
     #[must_use]
     pub fn is_too_wide(&self) -> bool {
         let secrets_everywhere = self.place == EVERYWHERE && self.resource.split(['[', '/']).next() == Some("secrets");
-        self.resource.contains('*') || self.verbs.contains("*") || secrets_everywhere
+        let verbs = UNBOUNDED.iter().any(|verb| self.verbs.contains(*verb));
+        self.resource.contains('*') || verbs || secrets_everywhere
     }
 }
 
@@ -112,4 +116,41 @@ fn of_kind<K: DeserializeOwned>(rendered: &str, wanted: &str) -> Result<Vec<K>> 
     };
     let documents = rendered.split("\n---").filter(is_wanted);
     documents.map(|text| serde_saphyr::from_str(text).with_context(|| format!("failed to read a {wanted}"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(place: &str, resource: &str, verbs: &[&str]) -> Grant {
+        Grant {
+            subject: "keystore-system/keystore-operator".into(),
+            place: place.into(),
+            resource: resource.into(),
+            verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
+        }
+    }
+
+    /// D10.
+    #[test]
+    fn wildcards_secrets_everywhere_and_verbs_that_reach_beyond_the_account_are_too_wide() {
+        let table: [(&str, &str, &[&str], bool); 13] = [
+            ("keystore-hsm", "pods", &["get", "list"], false),
+            ("keystore-vault", "secrets", &["get", "create"], false),
+            ("keystore-system", "serviceaccounts/token", &["create"], false),
+            (EVERYWHERE, "kmskeys.keystores.dev", &["get", "patch"], false),
+            ("keystore-hsm", "*", &["get"], true),
+            ("keystore-hsm", "pods/*", &["get"], true),
+            ("keystore-hsm", "pods", &["get", "*"], true),
+            (EVERYWHERE, "secrets", &["get"], true),
+            (EVERYWHERE, "secrets[one]", &["get"], true),
+            ("keystore-hsm", "roles.rbac.authorization.k8s.io", &["escalate"], true),
+            (EVERYWHERE, "clusterroles.rbac.authorization.k8s.io[admin]", &["get", "bind"], true),
+            (EVERYWHERE, "users", &["impersonate"], true),
+            ("keystore-vault", "serviceaccounts[keystore-operator]", &["impersonate"], true),
+        ];
+        for (place, resource, verbs, expected) in table {
+            assert_eq!(grant(place, resource, verbs).is_too_wide(), expected, "{place} {resource} {verbs:?}");
+        }
+    }
 }
