@@ -33,7 +33,7 @@ const OBJECTS: &str = include_str!("protection/objects.yaml");
 const UNPROTECTED: &str = include_str!("protection/unprotected.yaml");
 
 /// Attempts on each policy: its name without `.keystores.dev`, a command that it refuses, and what it lets pass.
-pub const ATTEMPTS: [(&str, &str, Permitted); 21] = [
+pub const ATTEMPTS: [(&str, &str, Permitted); 22] = [
     ("delete-kmskeys", "delete kmskey/with-material -n team-a", Else("delete kmskey/without-material -n team-a")),
     ("delete-customkeystores", "delete customkeystore/store -n team-a", Else("delete customkeystore/new -n team-a")),
     (
@@ -77,6 +77,11 @@ pub const ATTEMPTS: [(&str, &str, Permitted); 21] = [
         "change-configmaps",
         r#"patch configmap/kmskey.team-a.with-material -n keystore-vault --type=merge --patch {"immutable":true}"#,
         Else(r#"patch configmap/kmskey.team-a.with-material -n keystore-vault --type=merge -p {"immutable":false}"#),
+    ),
+    (
+        "change-definitions",
+        r#"patch crd/kmskeys.keystores.dev --type=json -p [{"op":"remove","path":"/spec/versions/0/subresources"}]"#,
+        Else("label crd/kmskeys.keystores.dev mine=yes"),
     ),
     (
         "retain-persistentvolumes",

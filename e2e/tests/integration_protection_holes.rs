@@ -156,6 +156,25 @@ async fn the_volume_of_an_hsm_stays_retained_and_bound() -> Result<()> {
     Ok(())
 }
 
+/// What is not served is seen by nobody, and a status that is no subresource goes with the next replacement of its object.
+#[tokio::test]
+async fn a_definition_goes_on_serving_its_versions_with_their_status_apart() -> Result<()> {
+    let bench = Protected::start().await?;
+    let patch =
+        |body: &'static str| ["patch", "crd/kmskeys.keystores.dev", "--type=json", "--dry-run=server", "--patch", body];
+    let unserved = r#"[{"op":"replace","path":"/spec/versions/0/served","value":false}]"#;
+    let with_status = r#"[{"op":"remove","path":"/spec/versions/0/subresources"}]"#;
+    for body in [unserved, with_status] {
+        bench.refused(body, &patch(body), None);
+    }
+    bench.run(&patch(r#"[{"op":"remove","path":"/spec/versions/0/additionalPrinterColumns"}]"#), None)?;
+    // As an upgrade of the release does.
+    bench.run(&["apply", "--server-side", "--force-conflicts", "-f", "-"], Some(&render_chart()?))?;
+    bench.run(&["annotate", "crd/kmskeys.keystores.dev", "keystores.dev/unprotect=true"], None)?;
+    bench.run(&patch(with_status), None)?;
+    Ok(())
+}
+
 /// D2: an object that is made under a generated name is no way around the adoption of foreign material.
 #[tokio::test]
 async fn a_generated_name_does_not_adopt_material() -> Result<()> {
