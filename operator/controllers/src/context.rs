@@ -16,7 +16,7 @@ use crate::certificate::expiry::Ends;
 use crate::custom_key_store::{Connections, Gateways};
 use crate::fences::Fences;
 use crate::keystore_account::Accounts;
-use crate::kms_key::WokenBy;
+use crate::kms_key::{Silences, WokenBy};
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::recovery::Written;
@@ -125,6 +125,8 @@ pub struct Context {
     pub accounts: Accounts,
     /// The fences that this process holds.
     pub fences: Fences,
+    /// The HSMs that did not answer the key controller a moment ago.
+    pub silences: Silences,
     /// The live `kmsuser` sessions of connected stores.
     pub connections: Connections,
     /// The recovery records that this process knows to be stored.
@@ -157,6 +159,7 @@ impl Context {
             attempts: Attempts::default(),
             accounts: Accounts::default(),
             fences: Fences::default(),
+            silences: Silences::default(),
             connections: Connections::default(),
             records: Written::default(),
             rings: KeptRings::default(),

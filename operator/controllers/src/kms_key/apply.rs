@@ -1,5 +1,7 @@
 //! The steps of P2, as effects: each idempotent, each leader-checked, each under its own name for the tests that stop the process there.
 
+use std::time::Instant;
+
 use hsm_client::{HsmError, ReturnCode, Session, command::NewKey};
 use kube::{Api, ResourceExt};
 use operator_api::{KmsKey, labels};
@@ -138,10 +140,12 @@ fn session<'a>(observed: &'a Observed, hsm: &HsmId) -> Result<&'a Session, KeyEr
     session.ok_or(KeyError::Waiting)
 }
 
-/// A refused fence is forgotten: whether this process still leads decides whether it may take another.
+/// A refused fence is forgotten: whether this process still leads decides whether it may take another. An HSM that did not answer is left alone
+/// for a moment.
 pub(super) fn refused(context: &Context, session: &Session, what: &'static str, error: HsmError) -> KeyError {
     if error.code() == Some(ReturnCode::FenceTooLow) {
         context.fences.forget(&session.identity().identity_fingerprint);
     }
+    context.silences.note(session.identity(), Some(&error), Instant::now());
     KeyError::hsm(what, &session.identity().hsm_id)(error)
 }

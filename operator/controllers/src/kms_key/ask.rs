@@ -1,9 +1,9 @@
 //! What the HSMs say about a key: one question to each HSM that the store has a session with, all at once.
 //!
 //! Silence is never absence (INV-13). An HSM that did not answer is not asked again in the same reconcile, so that a frozen one costs one time
-//! limit and not one per step.
+//! limit and not one per step; nor, for a moment, in any other, so that it does not cost one per key.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use futures::future;
 use hsm_client::{
@@ -17,6 +17,7 @@ use operator_domain::{
     key::creation::{Adoption, HsmFacts, HsmRecord, KeyRecord as Facts},
 };
 
+use super::silence::Silences;
 use crate::custom_key_store::Member;
 
 /// HSMs that did not answer in this reconcile, by id.
@@ -36,13 +37,18 @@ pub(super) async fn ask(
     key: &KmsKey,
     key_id: Option<KeyId>,
     silent: &mut Silent,
+    silences: &Silences,
 ) -> Vec<Answer> {
-    let awake = sessions.into_iter().filter(|session| !silent.contains(&session.identity().hsm_id));
+    let awake = sessions.into_iter().filter(|session| {
+        let hsm = session.identity();
+        !silent.contains(&hsm.hsm_id) && silences.may_ask(hsm, Instant::now())
+    });
     let question = async |session: Session| {
         let answered = match key_id {
             Some(key_id) => read(&session, key_id).await,
             None => find(&session, key).await,
         };
+        silences.note(session.identity(), answered.as_ref().err(), Instant::now());
         (session, answered)
     };
     let answers = future::join_all(awake.map(question)).await;

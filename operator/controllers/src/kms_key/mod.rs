@@ -9,6 +9,7 @@ mod error;
 mod findings;
 mod observe;
 mod record;
+mod silence;
 mod status;
 mod switch;
 mod wake;
@@ -43,6 +44,7 @@ use ask::Silent;
 use observe::Observed;
 use status::Outcome;
 
+pub use silence::Silences;
 pub use wake::WokenBy;
 
 /// Reconciles at the same time: after a start all keys come at once.

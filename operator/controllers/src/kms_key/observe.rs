@@ -51,7 +51,7 @@ pub(super) async fn observe(context: &Context, key: &KmsKey, silent: &mut Silent
     let expected = cluster.as_ref().map_or(0, |cluster| cluster.spec.availability_zones.len()).max(members.len());
     let sessions = connected.map(|store| sessions(context, store)).unwrap_or_default();
     let key_id = key.spec.key_id.as_deref().map(parse_id).transpose()?;
-    let answers = ask(sessions, key, key_id, silent).await;
+    let answers = ask(sessions, key, key_id, silent, &context.silences).await;
     let adoption = match key_id {
         Some(_) => Adoption::Unknown,
         None => match former(context, key).await? {
