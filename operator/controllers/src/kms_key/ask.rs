@@ -84,6 +84,17 @@ pub(super) fn adoption<'a>(members: usize, answers: impl ExactSizeIterator<Item 
     Adoption::from_answers(members, asked, found)
 }
 
+/// Who has the key, and what each of them says. As in the plan, what belongs to another namespace is as good as absent (INV-67), and so is what
+/// only has the name.
+pub(super) fn holders<S>(
+    answers: impl Iterator<Item = (S, Option<KeyRecord>)>,
+    key_id: Option<KeyId>,
+    namespace: &str,
+) -> (Vec<S>, Vec<KeyRecord>) {
+    let ours = |record: &KeyRecord| key_id == Some(record.key_id) && record.namespace == namespace;
+    answers.filter_map(|(session, record)| Some((session, record.filter(ours)?))).unzip()
+}
+
 /// The plan's view of one member; `None` if its id or zone is none. `answer` is absent if it did not answer.
 pub(super) fn facts(member: &Member, has_key_id: bool, answer: Option<Option<&KeyRecord>>) -> Option<HsmFacts> {
     let record = match answer {
@@ -156,6 +167,19 @@ mod tests {
         assert_eq!(found, Adoption::Material(identifier::KeyId::from_bytes([1; 16])));
         assert_eq!(adoption(3, [None, None].into_iter()), Adoption::Nothing);
         assert_eq!(adoption(3, [None].into_iter()), Adoption::Unknown);
+    }
+
+    /// INV-49, INV-67: the state is set where the key is and nowhere else.
+    #[test]
+    fn only_an_hsm_that_has_the_key_for_this_namespace_is_told_its_state() {
+        let other_key = KeyRecord { key_id: KeyId([9; 16]), ..record() };
+        let foreign = KeyRecord { namespace: "team-b".into(), ..record() };
+        let answers = || {
+            let records = [Some(record()), None, Some(other_key.clone()), Some(foreign.clone()), Some(record())];
+            ["a", "b", "c", "d", "e"].into_iter().zip(records)
+        };
+        assert_eq!(holders(answers(), Some(record().key_id), "team-a"), (vec!["a", "e"], vec![record(), record()]));
+        assert!(holders(answers(), None, "team-a").0.is_empty(), "found by its name only");
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub enum KeyError {
         #[source]
         source: HsmError,
     },
+    /// An acknowledged key could not be copied to an HSM that lacks it (INV-04). It is in use all the same.
+    #[error("failed to bring the key to every HSM; it is in use on the others")]
+    Unrepaired(#[source] Box<KeyError>),
     /// Only the owner can change it; looked at again at times all the same.
     #[error("failed to bring the key into use: {0}")]
     Stopped(Problem),
@@ -67,6 +70,11 @@ impl KeyError {
     pub(super) fn hsm(what: &'static str, hsm_id: &str) -> impl FnOnce(HsmError) -> Self {
         move |source| Self::Hsm { what, hsm_id: hsm_id.to_owned(), source }
     }
+
+    /// Whether an HSM is at fault, and so perhaps only that one.
+    pub(super) fn is_of_an_hsm(&self) -> bool {
+        matches!(self, Self::Hsm { .. } | Self::Fence(FenceError::Hsm(_)))
+    }
 }
 
 impl Failure for KeyError {
@@ -77,6 +85,7 @@ impl Failure for KeyError {
             Self::Account(error) => error.reason(),
             Self::Fence(FenceError::NotLeader(_)) | Self::NotLeader(_) => "NotLeader",
             Self::Fence(FenceError::Hsm(_)) | Self::Hsm { .. } => "HsmFailed",
+            Self::Unrepaired(_) => "UnderReplicated",
             Self::NoRandomness(_) => "NoRandomness",
             Self::Recovery(error) => error.reason(),
             Self::Stopped(problem) => problem.reason(),

@@ -124,7 +124,7 @@ async fn work(cached: &KmsKey, context: &Context) -> Result<Action, KeyError> {
 
 /// Follows the plan as far as it goes now.
 async fn create(context: &Context, api: &Api<KmsKey>, key: KmsKey, account: &str) -> (KmsKey, Outcome) {
-    let (mut key, mut silent) = (key, Silent::new());
+    let (mut key, mut silent, mut unrepaired) = (key, Silent::new(), None);
     for _ in 0..MOST_STEPS {
         let observed = match observe::observe(context, &key, &mut silent).await {
             Ok(observed) => observed,
@@ -132,12 +132,15 @@ async fn create(context: &Context, api: &Api<KmsKey>, key: KmsKey, account: &str
         };
         let step = next_step(&observed.facts);
         tracing::debug!(?step, "planned");
+        let repair = step.is_repair(&observed.facts);
+        // What cannot be repaired now is tried again later; the key's state does not wait for it.
+        let step = if repair && unrepaired.is_some() { CreationStep::Done } else { step };
         let performed = match step {
             CreationStep::Done => {
                 // The record first: what a status acknowledges comes back from it (D5).
                 let recorded = record::keep(context, &key, &observed).await;
                 let switched = switch::switch(context, &key, &observed).await;
-                return (key, Outcome::settled(observed, recorded.and(switched).err()));
+                return (key, Outcome::settled(observed, recorded.and(switched).err().or(unrepaired)));
             }
             CreationStep::Wait => return (key, Outcome::waiting(observed)),
             CreationStep::Stop(problem) => return (key, Outcome::stopped(observed, problem)),
@@ -145,6 +148,7 @@ async fn create(context: &Context, api: &Api<KmsKey>, key: KmsKey, account: &str
         };
         match performed {
             Ok(changed) => key = changed.unwrap_or(key),
+            Err(error) if repair && error.is_of_an_hsm() => unrepaired = Some(KeyError::Unrepaired(Box::new(error))),
             Err(error) => return (key, Outcome::interrupted(observed, error)),
         }
     }

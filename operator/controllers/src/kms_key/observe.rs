@@ -30,7 +30,9 @@ pub(super) struct Observed {
     pub(super) facts: CreationFacts,
     /// The sessions of the HSMs that answered, in order of their id.
     pub(super) sessions: Vec<Session>,
-    /// The records of this namespace that were found, as the HSMs gave them.
+    /// Those of them whose HSM has the key, for this namespace.
+    pub(super) holders: Vec<Session>,
+    /// The holders' records, as the HSMs gave them.
     pub(super) records: Vec<KeyRecord>,
 }
 
@@ -76,11 +78,10 @@ pub(super) async fn observe(context: &Context, key: &KmsKey, silent: &mut Silent
         hsms_are_all_known: cluster.is_some_and(|cluster| knows_all(&cluster)),
         hsms,
     };
-    let (sessions, records): (_, Vec<_>) = answers.into_iter().map(|answer| (answer.session, answer.record)).unzip();
-    // As the plan does: what belongs to another namespace is as good as absent (INV-67), and so is what only has the name.
-    let ours = |record: &KeyRecord| key_id == Some(record.key_id) && record.namespace == facts.namespace;
-    let records = records.into_iter().flatten().filter(ours).collect();
-    Ok(Observed { store, facts, sessions, records })
+    let sessions = answers.iter().map(|answer| answer.session.clone()).collect();
+    let answers = answers.into_iter().map(|answer| (answer.session, answer.record));
+    let (holders, records) = ask::holders(answers, key_id, &facts.namespace);
+    Ok(Observed { store, facts, sessions, holders, records })
 }
 
 /// The key that the object's name is recorded for: its material may lie in a cluster that the store does not use any more, where no HSM of the

@@ -31,7 +31,7 @@ impl Outcome {
         Self { observed: None, problem: None, error: Some(error) }
     }
 
-    /// Material and object agree; the state could not be set everywhere if there is an error.
+    /// Material and object agree. With an error the state could not be set everywhere, unless it is [`KeyError::Unrepaired`].
     pub(super) fn settled(observed: Observed, error: Option<KeyError>) -> Self {
         Self { observed: Some(observed), problem: None, error }
     }
@@ -75,7 +75,10 @@ impl Outcome {
         let present = key.status.as_ref().and_then(|status| status.key_state);
         match (&self.problem, &self.observed, &self.error) {
             (Some(Problem::MaterialMissing | Problem::Conflict), ..) => Some(KeyState::Unavailable),
-            (_, Some(observed), None) => Some(shown(switch::base(key).shown(observed.is_connected()))),
+            // INV-11: an HSM that cannot take its copy holds up no state; it refuses the key by lacking it.
+            (_, Some(observed), None | Some(KeyError::Unrepaired(_))) => {
+                Some(shown(switch::base(key).shown(observed.is_connected())))
+            }
             // INV-35, INV-49: a state that the HSMs do not have yet is not shown, but a disconnected store is.
             (_, Some(observed), Some(_)) if !observed.is_connected() => Some(shown(switch::base(key).shown(false))),
             (_, _, Some(_)) | (_, None, None) => present,

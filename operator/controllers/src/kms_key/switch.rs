@@ -16,7 +16,8 @@ pub(super) fn base(key: &KmsKey) -> BaseState {
     BaseState::declared(key.spec.enabled, key.spec.hold.is_some(), key.spec.deletion.is_some())
 }
 
-/// Brings every HSM that answers to the declared state. An HSM that is away gets it from its peers, because the version is higher.
+/// Brings every HSM that answers and has the key to the declared state. One that is away gets it from its peers, because the version is higher,
+/// and one that lacks the key gets it with its copy.
 ///
 /// # Errors
 /// The first one; the other HSMs are switched all the same. [`KeyError::Waiting`] when no HSM of a connected store answers and the declared
@@ -27,7 +28,7 @@ pub(super) async fn switch(context: &Context, key: &KmsKey, observed: &Observed)
     let records = observed.records.iter().map(|record| (record.enabled, record.attribute_version));
     let Some(version) = version(records, wanted) else { return Ok(()) };
     let mut outcome = Ok(());
-    for session in &observed.sessions {
+    for session in &observed.holders {
         outcome = outcome.and(set(context, session, record.key_id, wanted, version).await);
     }
     outcome

@@ -1,7 +1,8 @@
 //! What is shown of a key, by the table of spec 2.11 and the rules around it.
 
 use super::*;
-use hsm_client::{KeyId, command::KeyRecord};
+use crate::report::{Failure, chain};
+use hsm_client::{HsmError, KeyId, ReturnCode, command::KeyRecord};
 use operator_api::{ConnectionState, CustomKeyStore, CustomKeyStoreSpec, CustomKeyStoreStatus, KmsKeySpec};
 use operator_domain::key::creation::{Adoption, CreationFacts};
 
@@ -42,7 +43,7 @@ fn observed(state: ConnectionState) -> Observed {
         conflict: false,
         owner: "kmsuser".into(),
     };
-    Observed { store: Some(store), facts, sessions: Vec::new(), records: vec![record] }
+    Observed { store: Some(store), facts, sessions: Vec::new(), holders: Vec::new(), records: vec![record] }
 }
 
 fn settled(key: &KmsKey, state: ConnectionState) -> KmsKeyStatus {
@@ -102,6 +103,28 @@ fn a_state_that_could_not_be_set_is_not_shown() {
     let outcome = Outcome::settled(observed(ConnectionState::Connected), Some(KeyError::Waiting));
     assert_eq!(outcome.status(&key, Timestamp::UNIX_EPOCH).key_state, Some(KeyState::Enabled));
     assert_eq!(settled(&key, ConnectionState::Connected).key_state, Some(KeyState::Disabled));
+}
+
+/// INV-11, INV-35: a full disk on an HSM that lacks the key keeps no owner from enabling or disabling it, and does not go unsaid.
+#[test]
+fn a_copy_that_an_hsm_cannot_take_holds_up_no_state_and_is_reported() {
+    let full = || KeyError::hsm("insert the key", "hsm-c")(HsmError::Refused(ReturnCode::StorageFull));
+    for (enabled, before, after) in
+        [(true, KeyState::Disabled, KeyState::Enabled), (false, KeyState::Enabled, KeyState::Disabled)]
+    {
+        let mut key = key(true);
+        key.spec.enabled = Some(enabled);
+        key.status = Some(KmsKeyStatus { key_state: Some(before), ..KmsKeyStatus::default() });
+        let shown = |error| {
+            let outcome = Outcome::settled(observed(ConnectionState::Connected), Some(error));
+            outcome.status(&key, Timestamp::UNIX_EPOCH).key_state
+        };
+        assert_eq!(shown(KeyError::Unrepaired(Box::new(full()))), Some(after));
+        assert_eq!(shown(full()), Some(before), "INV-49: an HSM that has the key and could not be told");
+    }
+    let reported = KeyError::Unrepaired(Box::new(full()));
+    assert_eq!(reported.reason(), "UnderReplicated");
+    assert!(chain(&reported).contains("insert the key on hsm-c: failed on the HSM"), "{}", chain(&reported));
 }
 
 #[test]

@@ -40,6 +40,23 @@ pub enum CreationStep {
     Stop(Problem),
 }
 
+impl CreationStep {
+    /// Whether the key is durable without this step, which was planned from `facts`: a copy of an acknowledged key (INV-04). Should it fail, the
+    /// key's state is shown and switched all the same. A new key waits for its copies: it is acknowledged on all HSMs that answer (INV-01).
+    pub fn is_repair(&self, facts: &CreationFacts) -> bool {
+        match self {
+            Self::Copy { .. } => facts.fingerprint.is_some(),
+            Self::AddFinalizer
+            | Self::WriteIntent { .. }
+            | Self::Generate { .. }
+            | Self::WriteFingerprint(_)
+            | Self::Done
+            | Self::Wait
+            | Self::Stop(_) => false,
+        }
+    }
+}
+
 /// Why a key is not made. Its name is the reason of `Accepted=False` or `Ready=False`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Problem {

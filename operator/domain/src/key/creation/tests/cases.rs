@@ -151,6 +151,39 @@ fn after_the_fingerprint_generating_is_unreachable_inv_13() {
     assert_eq!(next_step(&unknown), CreationStep::Done, "silence does not take a key away (CKS-94)");
 }
 
+/// D8 asks two zones of a key that is to be acknowledged. One that is, and comes back with its store, is used from one HSM (CKS-94, D5).
+#[test]
+fn an_acknowledged_key_needs_one_hsm_that_has_it_whatever_the_others_say() {
+    let refusal = Refusal::new(Exception::CloudHsmClusterInvalidConfiguration, "one zone");
+    let answers = [HsmRecord::Unknown, HsmRecord::Absent, present(ONE)];
+    for at in 0..27 {
+        let records = [at % 3, at / 3 % 3, at / 9].map(|answer: usize| answers[answer].clone());
+        let has = |answer: &HsmRecord| records.contains(answer);
+        let (held, lacking, silent) = (has(&present(ONE)), has(&HsmRecord::Absent), has(&HsmRecord::Unknown));
+        let preconditions = Err(refusal.clone());
+        let facts = CreationFacts { fingerprint: Some(ONE), preconditions, ..with(records.clone()) };
+        let step = next_step(&facts);
+        match (held, lacking, silent) {
+            (true, true, _) => assert!(step.is_repair(&facts), "{records:?}: {step:?}"),
+            (true, false, _) | (false, _, true) => assert_eq!(step, CreationStep::Done, "{records:?}"),
+            (false, _, false) => assert_eq!(step, CreationStep::Stop(Problem::MaterialMissing), "{records:?}"),
+        }
+    }
+}
+
+#[test]
+fn only_the_copy_of_an_acknowledged_key_is_a_repair_inv_01_inv_04() {
+    let lacking = with([present(ONE), present(ONE), HsmRecord::Absent]);
+    assert!(!next_step(&lacking).is_repair(&lacking), "a new key is acknowledged on every HSM that answers");
+    let acknowledged = CreationFacts { fingerprint: Some(ONE), ..lacking };
+    assert_eq!(next_step(&acknowledged), CreationStep::Copy { from: id(0), to: vec![id(2)] });
+    assert!(next_step(&acknowledged).is_repair(&acknowledged));
+    let lost = CreationFacts { fingerprint: Some(ONE), ..intended() };
+    for facts in [new(), intended(), with([present(ONE), present(ONE), present(ONE)]), lost] {
+        assert!(!next_step(&facts).is_repair(&facts), "{:?}", next_step(&facts));
+    }
+}
+
 #[test]
 fn two_materials_under_one_id_are_a_conflict_inv_06() {
     let conflict = CreationStep::Stop(Problem::Conflict);
