@@ -28,7 +28,10 @@ pub(super) async fn accept(context: &Context, observed: &mut Observed) -> Result
     let claims = Claims::of(&observed.store, observed.cluster.as_ref());
     let taken = claims.taken(context).await?;
     let others = other_stores(context, &observed.store).await?;
-    let checked = validate::creation(observed.cluster.as_ref(), anchor.as_deref(), taken, others, UnixTime::now());
+    // The id is written after these checks, or by somebody who may adopt: with one, the store was accepted before.
+    let restored = observed.store.spec.custom_key_store_id.is_some();
+    let (cluster, now) = (observed.cluster.as_ref(), UnixTime::now());
+    let checked = validate::creation(cluster, anchor.as_deref(), taken, others, restored, now);
     let anchor = match (checked, anchor) {
         (Err(refused), _) => return Ok(Some(refused)),
         (Ok(()), anchor) => anchor.unwrap_or_default(),

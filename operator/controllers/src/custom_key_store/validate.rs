@@ -99,7 +99,7 @@ pub(super) struct Taken {
     pub(super) lineage: bool,
 }
 
-/// Rows 3 to 9 of spec 2.3. `stores` counts the accepted stores of the namespace without this one.
+/// Rows 3 to 9 of spec 2.3. `stores` counts the accepted stores of the namespace without this one; `restored` says that the store has an id.
 ///
 /// # Errors
 /// The first rule that is broken.
@@ -108,10 +108,12 @@ pub(super) fn creation(
     anchor: Option<&str>,
     taken: Taken,
     stores: usize,
+    restored: bool,
     now: UnixTime,
 ) -> Result<(), NotAccepted> {
     let fits = cluster.map(|cluster| trust_anchor(cluster, anchor, now));
     let facts = CreateFacts {
+        restored,
         name_in_use: taken.name,
         stores,
         cluster: cluster.map(facts),

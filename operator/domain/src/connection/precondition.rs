@@ -24,6 +24,8 @@ pub const STORES_PER_ACCOUNT: usize = 10;
 /// What is known when a store is to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateFacts {
+    /// It has an id: these checks were passed before, and its object has come back (D5).
+    pub restored: bool,
     /// Another store of the account has the friendly name.
     pub name_in_use: bool,
     /// Stores that the account already has.
@@ -37,6 +39,9 @@ pub struct CreateFacts {
 }
 
 /// The checks of CreateCustomKeyStore, in the order of the table in spec 2.3.
+///
+/// A restored store needs no second zone: its keys are used from one HSM, as D8 lets every store connect and every key be used. New keys ask for
+/// two zones themselves ([`create_key`]).
 ///
 /// # Errors
 /// The exception of the first row that applies.
@@ -58,7 +63,8 @@ pub fn create(facts: &CreateFacts) -> Result<(), Refusal> {
     }
     active(cluster)?;
     network(cluster)?;
-    two_zones(cluster)?;
+    let hsms = if facts.restored { one_hsm(cluster) } else { create_key(&cluster.active_hsms) };
+    hsms?;
     if !facts.trust_anchor_fits {
         return refuse(Exception::IncorrectTrustAnchor, "the trust anchor did not issue the cluster certificate");
     }
@@ -76,10 +82,7 @@ pub fn connect(cluster: Option<&ClusterFacts>) -> Result<(), Refusal> {
     let Some(cluster) = cluster else { return Ok(()) };
     active(cluster)?;
     network(cluster)?;
-    if cluster.active_hsms.count() == 0 {
-        return refuse(Exception::CloudHsmClusterInvalidConfiguration, "the cluster has no active HSM");
-    }
-    Ok(())
+    one_hsm(cluster)
 }
 
 /// What CreateKey asks of the cluster of a CONNECTED store: two active HSMs in different zones (D8, SCN-17).
@@ -114,8 +117,11 @@ fn network(cluster: &ClusterFacts) -> Result<(), Refusal> {
     refuse(Exception::CloudHsmClusterInvalidConfiguration, complaint)
 }
 
-fn two_zones(cluster: &ClusterFacts) -> Result<(), Refusal> {
-    create_key(&cluster.active_hsms)
+fn one_hsm(cluster: &ClusterFacts) -> Result<(), Refusal> {
+    if cluster.active_hsms.can_use_keys() {
+        return Ok(());
+    }
+    refuse(Exception::CloudHsmClusterInvalidConfiguration, "the cluster has no active HSM")
 }
 
 fn refuse(exception: Exception, why: &str) -> Result<(), Refusal> {

@@ -56,7 +56,7 @@ fn cluster(authority: &Authority) -> CloudHsmCluster {
 }
 
 fn check(cluster: Option<&CloudHsmCluster>, anchor: &str, taken: Taken) -> Result<(), &'static str> {
-    creation(cluster, Some(anchor), taken, 0, UnixTime::now()).map_err(|refused| refused.reason())
+    creation(cluster, Some(anchor), taken, 0, false, UnixTime::now()).map_err(|refused| refused.reason())
 }
 
 #[test]
@@ -85,6 +85,21 @@ fn every_broken_rule_of_a_create_has_its_exception() {
     assert_eq!(broken(|status| status.hsms[1].availability_zone = "local-1a".into()), invalid);
     assert_eq!(check(Some(&cluster(&right)), &wrong.pem, Taken::default()), Err("IncorrectTrustAnchorException"));
     assert_eq!(check(Some(&cluster(&right)), "no PEM", Taken::default()), Err("IncorrectTrustAnchorException"));
+}
+
+/// D5, D8: its old keys are used from the one HSM that is there; the anchor is verified as for a new store (CKS-2).
+#[test]
+fn a_restored_store_comes_back_while_one_zone_is_away() {
+    let (right, wrong) = (authority(), authority());
+    let mut cluster = cluster(&right);
+    cluster.status.as_mut().unwrap().hsms.truncate(1);
+    let check = |anchor: &str, restored| {
+        let checked = creation(Some(&cluster), Some(anchor), Taken::default(), 0, restored, UnixTime::now());
+        checked.map_err(|refused| refused.reason())
+    };
+    assert_eq!(check(&right.pem, true), Ok(()));
+    assert_eq!(check(&right.pem, false), Err("CloudHsmClusterInvalidConfigurationException"));
+    assert_eq!(check(&wrong.pem, true), Err("IncorrectTrustAnchorException"));
 }
 
 /// D8: to connect one active HSM is enough; a missing cluster is a late failure (spec 2.6).

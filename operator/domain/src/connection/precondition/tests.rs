@@ -18,7 +18,14 @@ fn good_cluster() -> ClusterFacts {
 
 fn good() -> CreateFacts {
     let cluster = Some(good_cluster());
-    CreateFacts { name_in_use: false, stores: 0, cluster, cluster_in_use: false, trust_anchor_fits: true }
+    CreateFacts {
+        restored: false,
+        name_in_use: false,
+        stores: 0,
+        cluster,
+        cluster_in_use: false,
+        trust_anchor_fits: true,
+    }
 }
 
 type Fault = fn(&mut CreateFacts);
@@ -57,6 +64,19 @@ fn each_row_of_2_3_refuses_with_its_exception_scn_18() {
     }
 }
 
+/// D5: what a store comes back to is its own name, its own HSMs and its own anchor, or it does not come back.
+#[test]
+fn a_restored_store_is_spared_nothing_but_the_second_zone() {
+    for (exception, fault) in FAULTS {
+        let (mut new, mut restored) = (good(), CreateFacts { restored: true, ..good() });
+        fault(&mut new);
+        fault(&mut restored);
+        let one_zone = new.cluster.as_ref().is_some_and(|cluster| cluster.active_hsms.zones() == 1);
+        let expected = if one_zone { Ok(()) } else { Err(exception) };
+        assert_eq!(create(&restored).map_err(|refusal| refusal.exception.as_str()), expected);
+    }
+}
+
 #[test]
 fn of_two_faults_the_first_row_of_2_3_is_reported() {
     for (first, (exception, fault)) in FAULTS.into_iter().enumerate() {
@@ -80,7 +100,7 @@ fn only_the_state_active_is_active_hsm_1() {
 }
 
 #[test]
-fn connecting_needs_one_active_hsm_and_creating_a_key_needs_two_zones_d8() {
+fn connecting_and_coming_back_need_one_active_hsm_and_creating_needs_two_zones_d8() {
     let table: [(&[&str], bool, bool); 5] = [
         (&[], false, false),
         (&["a"], true, false),
@@ -92,6 +112,10 @@ fn connecting_needs_one_active_hsm_and_creating_a_key_needs_two_zones_d8() {
         let facts = ClusterFacts { active_hsms: zones(hsms), ..good_cluster() };
         assert_eq!(connect(Some(&facts)).is_ok(), connects, "{hsms:?}");
         assert_eq!(create_key(&facts.active_hsms).is_ok(), creates, "{hsms:?}");
+        for (restored, accepted) in [(true, connects), (false, creates)] {
+            let facts = CreateFacts { restored, cluster: Some(facts.clone()), ..good() };
+            assert_eq!(create(&facts).is_ok(), accepted, "{hsms:?}, restored: {restored}");
+        }
     }
     let empty = ClusterFacts { active_hsms: zones(&[]), ..good_cluster() };
     let refusal = connect(Some(&empty)).unwrap_err();
