@@ -29,6 +29,7 @@ pub mod kms_access_key;
 pub mod kms_alias;
 pub mod kms_key;
 pub mod labels;
+pub mod reason;
 pub mod recovery_record;
 pub mod reference;
 mod set_once;

@@ -148,8 +148,9 @@ impl Connections {
             }
             !ended
         });
-        let live = self.live.load();
-        for store in stores.values().filter(|store| has_ended(store.state)) {
+        let (stores, live) = (&*stores, self.live.load());
+        let owners = stores.iter().filter(|(object, store)| has_its_id(stores, object, store));
+        for (_, store) in owners.filter(|(_, store)| has_ended(store.state)) {
             let id = &*store.custom_key_store_id;
             if !live.contains_key(id) && !stopping.iter().any(|(stopping, _)| stopping == id) {
                 raise(stopped, id, store.generation);
@@ -181,7 +182,7 @@ impl Connections {
     fn settle(&self, known: &mut Known) {
         let present = self.live.load_full();
         let mut next = Live::new();
-        for (object, store) in known.stores.iter().filter(|(_, store)| has_own_id(known, store)) {
+        for (object, store) in known.stores.iter().filter(|(object, store)| has_its_id(&known.stores, object, store)) {
             let Some((cluster, identity)) = usable(known, object, store) else { continue };
             let id = &store.custom_key_store_id;
             let connection = match present.get(id) {
@@ -243,13 +244,12 @@ fn stores_of(known: &Known, cluster_id: &str) -> HashSet<Arc<str>> {
     known.stores.iter().filter(of_cluster).map(|(_, store)| Arc::clone(&store.custom_key_store_id)).collect()
 }
 
-/// Two stores of one id cannot both be right, and which one is cannot be told here: neither is connected.
-fn has_own_id(known: &Known, store: &StoreEntry) -> bool {
-    let claims = known.stores.values().filter(|other| other.custom_key_store_id == store.custom_key_store_id).count();
-    if claims > 1 {
-        tracing::error!(store = %store.custom_key_store_id, claims, "several stores claim one id: none is connected");
-    }
-    claims == 1
+/// Of several stores of one id the oldest has it: a copy is younger than its original, and must not put it out of service before the controllers
+/// have refused it. Names decide between stores of one second, the same in every replica.
+fn has_its_id(stores: &BTreeMap<ObjectName, StoreEntry>, object: &ObjectName, store: &StoreEntry) -> bool {
+    let same = stores.iter().filter(|(_, other)| other.custom_key_store_id == store.custom_key_store_id);
+    let owner = same.min_by_key(|(name, other)| (other.creation_date, *name));
+    owner.is_none_or(|(name, _)| name == object)
 }
 
 /// What a store's connection is made of, if the store is connected and everything is known.

@@ -7,6 +7,7 @@ use kube::ResourceExt;
 use operator_api::cloud_hsm_cluster::{ClusterState, HsmState};
 use operator_api::custom_key_store::WantedConnection;
 use operator_api::kms_key::KeyState;
+use operator_api::reason::ID_IN_USE;
 use operator_api::{CloudHsmCluster, ConnectionState, CustomKeyStore, KmsAlias, KmsKey};
 
 use crate::index::{AliasEntry, ClusterEntry, KeyEntry, PublishedKey, Rejection, StoreEntry};
@@ -64,10 +65,16 @@ pub(super) fn alias(object: &KmsAlias) -> Option<AliasEntry> {
     })
 }
 
-/// The entry of a store, once it has its id.
+/// The entry of a store, once the controllers have accepted it under its id: they record cluster and trust anchor. A manifest that was copied
+/// along with the id of another store says that id too (D2); the controllers refuse it, and it must not stand in its original's place.
 pub(super) fn store(object: &CustomKeyStore) -> Option<StoreEntry> {
     let (spec, status) = (&object.spec, object.status.clone().unwrap_or_default());
     let custom_key_store_id: Arc<str> = spec.custom_key_store_id.as_deref()?.into();
+    let accepted = status.cloud_hsm_cluster_id.is_some() && status.trust_anchor_certificate.is_some();
+    let copied = rejection(&status.conditions).is_some_and(|rejection| rejection.reason == ID_IN_USE);
+    if !accepted || copied {
+        return None;
+    }
     Some(StoreEntry {
         name: object.name_any().into(),
         custom_key_store_id,
@@ -79,7 +86,8 @@ pub(super) fn store(object: &CustomKeyStore) -> Option<StoreEntry> {
         cluster_name: spec.cloud_hsm_cluster_ref.name.as_str().into(),
         cloud_hsm_cluster_id: status.cloud_hsm_cluster_id,
         trust_anchor_certificate: status.trust_anchor_certificate,
-        creation_date: status.creation_date.as_ref().map(instant),
+        // The status says the same, but a copy may have brought its original's along.
+        creation_date: object.metadata.creation_timestamp.as_ref().map(instant),
     })
 }
 

@@ -85,3 +85,37 @@ impl Feed for Clusters {
         self.connections.retain_clusters(present);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn store(name: &str, status: &serde_json::Value) -> CustomKeyStore {
+        serde_json::from_value(json!({
+            "apiVersion": "keystores.dev/v1alpha1", "kind": "CustomKeyStore",
+            "metadata": {"name": name, "namespace": "team-a"},
+            "spec": {"cloudHsmClusterRef": {"name": "c"}, "customKeyStoreId": "cks-1234567890abcdef0"},
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    /// D2: `kubectl get -o yaml`, another name, `kubectl apply`.
+    #[test]
+    fn a_copied_manifest_does_not_stand_in_its_originals_place_and_its_end_takes_nothing_along() {
+        let index = Arc::new(Index::default());
+        let connections = Arc::new(Connections::new(String::new(), &[]));
+        let mut feed = Stores { index: Arc::clone(&index), connections };
+        let shown = || {
+            let found = index.tenant("team-a").unwrap().stores.find("cks-1234567890abcdef0");
+            found.map(|store| store.name.to_string())
+        };
+        let accepted = json!({"cloudHsmClusterId": "cluster-abcdefghijkabcde", "trustAnchorCertificate": "PEM"});
+        feed.put(store("original", &accepted));
+        feed.put(store("a-copy", &json!({})));
+        assert_eq!(shown().as_deref(), Some("original"));
+        feed.remove(&("team-a".to_owned(), "a-copy".to_owned()));
+        assert_eq!(shown().as_deref(), Some("original"));
+    }
+}

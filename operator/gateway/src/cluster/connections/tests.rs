@@ -130,14 +130,47 @@ async fn a_generation_that_has_stopped_never_comes_back_and_the_next_one_works()
     assert!(is_live(&connections, 5));
 }
 
+/// D2: whichever the gateway learns of first, and whatever state the copy is in, also one that it came with.
 #[tokio::test]
-async fn two_stores_that_claim_one_id_are_both_out_of_reach() {
+async fn a_younger_store_of_the_same_id_takes_nothing_from_the_older() {
+    let of = |state, generation, second| StoreEntry {
+        creation_date: Some(jiff::Timestamp::from_second(second).unwrap()),
+        ..store(state, generation)
+    };
+    let copies = [("team-a", "a-copy"), ("team-b", "payments-store")];
+    for (namespace, name) in copies {
+        for state in [ConnectionState::Connected, ConnectionState::Disconnected, ConnectionState::Failed] {
+            for copy_first in [false, true] {
+                let (connections, copy) = (connections(), (namespace.to_owned(), name.to_owned()));
+                let put_copy = || connections.put_store(copy.clone(), of(state, 4, 200));
+                if copy_first {
+                    put_copy();
+                }
+                connections.put_store(object(), of(ConnectionState::Connected, 5, 100));
+                let before = connections.on_core(0, "team-a", STORE, 5).unwrap();
+                put_copy();
+                let after = connections.on_core(0, "team-a", STORE, 5).unwrap();
+                assert!(Arc::ptr_eq(&before, &after), "{namespace}/{name} {state:?}");
+                assert!(connections.stopped().get(STORE).is_none_or(|stopped| *stopped < 5), "{state:?}");
+                connections.remove_store(&copy);
+                assert!(is_live(&connections, 5), "{namespace}/{name} {state:?}");
+            }
+        }
+    }
+}
+
+/// A copy may come with the whole status of its original. That it has ended says nothing about its original's connection, which is still to come.
+#[tokio::test]
+async fn a_copy_that_has_ended_does_not_stop_its_originals_generation() {
     let connections = connections();
-    connections.put_store(object(), store(ConnectionState::Connected, 4));
-    let impostor = ("team-a".to_owned(), "impostor".to_owned());
-    connections.put_store(impostor.clone(), store(ConnectionState::Connected, 4));
-    assert!(!is_live(&connections, 4));
-    connections.remove_store(&impostor);
+    let of = |state, second| StoreEntry {
+        creation_date: Some(jiff::Timestamp::from_second(second).unwrap()),
+        ..store(state, 4)
+    };
+    connections.put_store(object(), of(ConnectionState::Connecting, 100));
+    connections.put_store(("team-b".to_owned(), "copy".to_owned()), of(ConnectionState::Disconnected, 200));
+    assert_eq!(connections.stopped().get(STORE), None);
+    connections.put_store(object(), of(ConnectionState::Connected, 100));
     assert!(is_live(&connections, 4));
 }
 

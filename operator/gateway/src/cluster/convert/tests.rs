@@ -88,6 +88,46 @@ fn an_alias_counts_when_the_controllers_have_accepted_it() {
     assert!(alias(&object("KmsAlias", spec, Value::Null)).is_none());
 }
 
+/// What the controllers record of a store when they accept it.
+fn accepted() -> Value {
+    json!({"cloudHsmClusterId": "cluster-abcdefghijkabcde", "trustAnchorCertificate": "PEM"})
+}
+
+/// D2, INV-39.
+#[test]
+fn a_store_counts_when_the_controllers_have_accepted_it_under_its_id() {
+    let spec = json!({"cloudHsmClusterRef": {"name": "c"}, "customKeyStoreId": "cks-1234567890abcdef0"});
+    let refused = |reason: &str| {
+        let mut status = accepted();
+        status["conditions"] = json!([{"type": "Accepted", "status": "False", "reason": reason, "message": "m",
+                                       "lastTransitionTime": "2026-11-22T12:00:00Z"}]);
+        status
+    };
+    let known = |status: Value| store(&object("CustomKeyStore", spec.clone(), status)).is_some();
+    assert!(known(accepted()));
+    assert!(known(refused("CustomKeyStoreNameInUseException")), "a rename that is refused takes no store away");
+    assert!(!known(refused(ID_IN_USE)), "a copy that came with the status of its original");
+    assert!(!known(Value::Null), "a copied manifest: its id is another store's");
+    for lacking in ["cloudHsmClusterId", "trustAnchorCertificate"] {
+        let mut status = accepted();
+        status.as_object_mut().unwrap().remove(lacking);
+        assert!(!known(status), "without {lacking}");
+    }
+    assert!(store(&object("CustomKeyStore", json!({"cloudHsmClusterRef": {"name": "c"}}), accepted())).is_none());
+}
+
+/// D2: of two stores of one id the older has it, so a status that was copied along must not make a copy as old as its original.
+#[test]
+fn a_store_is_as_old_as_the_api_server_says_whatever_its_status_says() {
+    let spec = json!({"cloudHsmClusterRef": {"name": "c"}, "customKeyStoreId": "cks-1234567890abcdef0"});
+    let mut status = accepted();
+    status["creationDate"] = json!("2020-01-01T00:00:00Z");
+    let made: jiff::Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    let mut copy: CustomKeyStore = object("CustomKeyStore", spec, status);
+    copy.metadata.creation_timestamp = Some(Time(made));
+    assert_eq!(store(&copy).unwrap().creation_date, Some(made));
+}
+
 #[test]
 fn a_store_wants_a_connection_unless_a_hold_or_the_manifest_says_otherwise() {
     let hold = json!({"requestedBy": "x", "requestedAt": "2026-11-22T12:00:00Z"});
@@ -100,7 +140,7 @@ fn a_store_wants_a_connection_unless_a_hold_or_the_manifest_says_otherwise() {
     for (extra, wants) in table {
         let mut spec = json!({"cloudHsmClusterRef": {"name": "c"}, "customKeyStoreId": "cks-1234567890abcdef0"});
         spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-        let entry = store(&object("CustomKeyStore", spec, Value::Null)).unwrap();
+        let entry = store(&object("CustomKeyStore", spec, accepted())).unwrap();
         assert_eq!((entry.wants_connection, entry.state), (wants, ConnectionState::Disconnected), "{extra}");
         assert_eq!(entry.friendly_name, "quickstart");
     }
