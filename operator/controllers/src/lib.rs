@@ -20,6 +20,7 @@ pub mod kms_alias;
 pub mod kms_key;
 pub mod leader;
 pub mod metrics;
+pub mod ownership;
 pub mod random;
 pub mod read;
 pub mod recovery;

@@ -11,7 +11,7 @@ use super::{
     status,
     validate::{self, NotAccepted},
 };
-use crate::{context::Context, effect::Site, read::ReadError, recovery, report::Controller};
+use crate::{context::Context, effect::Site, ownership::Identified, read::ReadError, recovery, report::Controller};
 
 /// Brings `observed.store` to its identity, or says why not. An accepted store is only asked for its name again: what happens to its cluster
 /// later is a matter of connecting.
@@ -78,6 +78,18 @@ async fn former_identity(context: &Context, store: &CustomKeyStore) -> Result<Op
     }
     let namespace = store.namespace().unwrap_or_default();
     Ok(recovery::former_identity(context, RecordedKind::CustomKeyStore, &namespace, &store.name_any()).await?)
+}
+
+impl Identified for CustomKeyStore {
+    const RECORDED: RecordedKind = RecordedKind::CustomKeyStore;
+
+    fn id(&self) -> Option<&str> {
+        self.spec.custom_key_store_id.as_deref()
+    }
+
+    fn is_in_charge(&self) -> bool {
+        is_accepted(self)
+    }
 }
 
 fn is_accepted(store: &CustomKeyStore) -> bool {

@@ -51,11 +51,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     context::Context,
-    keystore_account,
+    keystore_account, ownership,
     report::{self, Controller},
 };
 use observe::Observed;
 use status::Findings;
+use validate::NotAccepted;
 
 /// How soon a store is looked at again that waits for something that is not watched: a Secret, a claim, an HSM that is away (INV-76).
 const AGAIN: Duration = Duration::from_secs(60);
@@ -126,6 +127,9 @@ async fn work(cached: &CustomKeyStore, context: &Context) -> Result<Action, Stor
     if deleted && !store.finalizers().iter().any(|finalizer| finalizer == labels::STORE_FINALIZER) {
         return Ok(Action::await_change());
     }
+    if let Some(owner) = ownership::owner(context, &store).await? {
+        return stand_aside(context, store, &owner).await;
+    }
     let cluster = observe::cluster(context, &store).await?;
     let mut observed = Observed { store, cluster };
     let mut findings = Findings::default();
@@ -139,6 +143,20 @@ async fn work(cached: &CustomKeyStore, context: &Context) -> Result<Action, Stor
         findings.not_accepted = accept::accept(context, &mut observed).await?;
     }
     Box::pin(advance(context, observed, findings)).await
+}
+
+/// The store was copied from the one that its id belongs to: connect, disconnect and the release of the HSMs' claim all go by the id, and would be
+/// done to that one (D2, INV-41). So nothing is done, also when the copy goes, but that it is said.
+async fn stand_aside(context: &Context, store: CustomKeyStore, owner: &CustomKeyStore) -> Result<Action, StoreError> {
+    if store.metadata.deletion_timestamp.is_some() {
+        remove::remove(context, &store).await?;
+        return Ok(Action::await_change());
+    }
+    let refused = NotAccepted::IdInUse(ownership::refusal(&store, owner));
+    let findings = Findings { not_accepted: Some(refused), ..Findings::default() };
+    let status = status::unmoved(context, &store);
+    status::write(context, &store, status, &findings).await?;
+    Ok(Action::requeue(AGAIN))
 }
 
 /// One move of the connection, as the core decides it.

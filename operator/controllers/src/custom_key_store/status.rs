@@ -155,6 +155,7 @@ fn conditions_of(status: &CustomKeyStoreStatus, findings: &Findings) -> Vec<Find
 
 fn ready(state: ConnectionState, status: &CustomKeyStoreStatus, findings: &Findings) -> Finding {
     match (state, &findings.not_accepted, status.connection_error_code) {
+        (_, Some(copied @ NotAccepted::IdInUse(_)), _) => Finding::new("Ready", false, copied.reason(), ""),
         (ConnectionState::Connected, _, _) => Finding::new("Ready", true, "Connected", ""),
         (ConnectionState::Connecting, _, _) => Finding::new("Ready", false, "Connecting", ""),
         (ConnectionState::Disconnecting, _, _) => Finding::new("Ready", false, "Disconnecting", ""),

@@ -3,7 +3,7 @@
 //! A store whose creation is refused gets no id and no claim; a refused connect leaves the state where it is (INV-34).
 
 use hsm_client::tls::{TrustAnchor, verify_cluster_certificate};
-use operator_api::{CloudHsmCluster, RecordedKind};
+use operator_api::{CloudHsmCluster, RecordedKind, reason::ID_IN_USE};
 use operator_domain::{
     cluster::{ClusterState, HsmZones},
     connection::precondition::{self, ClusterFacts, CreateFacts},
@@ -26,6 +26,9 @@ pub(super) enum NotAccepted {
     /// The name stands for another store's id: that one was lost and may come back (D5).
     #[error("custom key store {0} belongs to this name: {cure}", cure = recovery::cure(RecordedKind::CustomKeyStore, .0))]
     IdentityExists(String),
+    /// The store's id belongs to another store, whose manifest this one was copied from (D2). Holds what [`crate::ownership::refusal`] says.
+    #[error("{0}")]
+    IdInUse(String),
     /// A Secret that the store names cannot be used: in AWS its content would be a parameter of the call.
     #[error(transparent)]
     Secret(#[from] SecretProblem),
@@ -38,6 +41,7 @@ impl NotAccepted {
             Self::Refused(refusal) => refusal.exception.as_str(),
             Self::TrustAnchor(_) => Exception::IncorrectTrustAnchor.as_str(),
             Self::IdentityExists(_) => "IdentityExists",
+            Self::IdInUse(_) => ID_IN_USE,
             Self::Secret(problem) => problem.reason(),
         }
     }

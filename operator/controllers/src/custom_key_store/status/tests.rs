@@ -94,3 +94,17 @@ fn a_connected_store_with_an_hsm_away_stays_ready_and_names_it() {
     assert_eq!(finding(&status, &findings, "Ready").holds, Some(true));
     assert!(finding(&status, &findings, "CredentialsPending").message.contains("hsm-b"));
 }
+
+/// D2: not even with a status that says CONNECTED, which a restore may have brought along.
+#[test]
+fn a_copied_store_is_never_ready_and_says_whose_its_id_is() {
+    let refused = NotAccepted::IdInUse("it belongs to CustomKeyStore original".into());
+    let findings = Findings { not_accepted: Some(refused), ..Findings::default() };
+    for state in [ConnectionState::Disconnected, ConnectionState::Connected] {
+        let status = moved(&store(CustomKeyStoreStatus::default()), state, at(1));
+        let (accepted, ready) = (finding(&status, &findings, "Accepted"), finding(&status, &findings, "Ready"));
+        assert_eq!((accepted.holds, accepted.reason), (Some(false), "IdInUse"));
+        assert!(accepted.message.contains("CustomKeyStore original"), "{}", accepted.message);
+        assert_eq!((ready.holds, ready.reason), (Some(false), "IdInUse"), "{state:?}");
+    }
+}
