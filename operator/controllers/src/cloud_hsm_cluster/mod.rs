@@ -31,6 +31,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller as Runtime, Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, ResourceExt};
 use operator_api::cloud_hsm_cluster::{CloudHsmClusterStatus, ClusterState, HsmState};
+use operator_api::reason::ID_IN_USE;
 use operator_api::{CloudHsmCluster, RecordedKind, RecoveryRecord, labels};
 use operator_domain::identifier::ClusterId;
 use tokio_util::sync::CancellationToken;
@@ -39,8 +40,10 @@ use self::failure::ClusterError;
 use self::status::Findings;
 use crate::context::Context;
 use crate::effect::Site;
+use crate::ownership::{self, Identified};
 use crate::read::ReadError;
 use crate::report::{self, Attempts, Controller, Failure, chain};
+use crate::shared_store::LOOK_AGAIN;
 use crate::{random, recovery};
 
 /// Pause after a step that was done: the next one follows at once.
@@ -103,6 +106,11 @@ async fn work(seen: &CloudHsmCluster, clusters: &Clusters) -> Result<Action, Clu
     if cluster.spec.cluster_id.is_none() {
         return name(context, &api, &cluster).await;
     }
+    // Everything below is named by the id, so two objects of one id would write one StatefulSet, each with its own zones and labels (INV-03).
+    if let Some(owner) = ownership::owner(context, &cluster).await? {
+        refuse(context, &api, &cluster, ID_IN_USE, ownership::refusal(&cluster, &owner)).await?;
+        return Ok(Action::requeue(LOOK_AGAIN));
+    }
     // Before anything is made under the id, and again whenever a step has written more of the identity (D5).
     let record = RecoveryRecord::of(RecordedKind::CloudHsmCluster, &cluster);
     recovery::keep(context, Controller::CloudHsmCluster, Site::ClusterRecord, &record).await?;
@@ -126,14 +134,37 @@ async fn name(
     let kind = RecordedKind::CloudHsmCluster;
     if let Some(former) = recovery::former_identity(context, kind, &namespace, &name).await? {
         let message = format!("the HSMs of {former} belong to this name: {}", recovery::cure(kind, &former));
-        let findings = Findings { invalid: Some(("MaterialExists", message)), ..Findings::default() };
-        let status = status::status(cluster, &findings, Timestamp::now());
-        write_status(context, api, cluster, &status).await?;
+        refuse(context, api, cluster, "MaterialExists", message).await?;
         return Ok(Action::requeue(context.settings.resync));
     }
     let id = ClusterId::from_random(*random::bytes()?);
     initialize::record(context, cluster, serde_json::json!({ "clusterId": id.as_str() })).await?;
     Ok(Action::requeue(NEXT_STEP))
+}
+
+/// Says why nothing is done for the cluster.
+async fn refuse(
+    context: &Context,
+    api: &Api<CloudHsmCluster>,
+    cluster: &CloudHsmCluster,
+    reason: &'static str,
+    message: String,
+) -> Result<(), ClusterError> {
+    let findings = Findings { invalid: Some((reason, message)), ..Findings::default() };
+    let status = status::status(cluster, &findings, Timestamp::now());
+    write_status(context, api, cluster, &status).await
+}
+
+impl Identified for CloudHsmCluster {
+    const RECORDED: RecordedKind = RecordedKind::CloudHsmCluster;
+
+    fn id(&self) -> Option<&str> {
+        self.spec.cluster_id.as_deref()
+    }
+
+    fn is_in_charge(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| !status.hsms.is_empty())
+    }
 }
 
 async fn write_status(

@@ -219,3 +219,15 @@ fn a_certificate_whose_renewal_is_overdue_shows_in_a_condition() {
         assert!(message.contains(part), "{message}");
     }
 }
+
+/// D2: a copy of a manifest has no HSMs of its own and shows none, whatever its original has.
+#[test]
+fn a_refused_copy_shows_why_and_no_hsm() {
+    let message = "spec.clusterId belongs to CloudHsmCluster original".to_owned();
+    let refused = Findings { invalid: Some(("IdInUse", message)), ..Findings::default() };
+    let status = status(&initialized(), &refused, now(1));
+    assert_eq!(condition(&status, "Accepted"), ("False".into(), "IdInUse".into()));
+    assert_eq!(condition(&status, "Stalled"), ("True".into(), "IdInUse".into()));
+    assert_eq!((status.hsms.len(), status.state), (0, Some(ClusterState::Initialized)), "not to be connected to");
+    assert!(status.state_message.unwrap().contains("CloudHsmCluster original"));
+}
