@@ -113,14 +113,15 @@ pub(super) fn facts(member: &Member, has_key_id: bool, answer: Option<Option<&Ke
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn member() -> Member {
         Member { hsm_id: "hsm-aaaaaaaaaaa".into(), availability_zone: "local-1a".into(), active: true, endpoint: None }
     }
 
-    fn record() -> KeyRecord {
+    /// What an HSM says of key `k` of namespace `team-a`.
+    pub(in super::super) fn record() -> KeyRecord {
         KeyRecord {
             key_id: KeyId([1; 16]),
             handle: 7,

@@ -61,7 +61,7 @@ impl Findings<'_> {
     /// A refused key is no standstill: it is made by itself as soon as its store can take it.
     fn stalled(self) -> Finding {
         match (self.problem, self.error) {
-            (Some(problem @ (Problem::MaterialExists(_) | Problem::MaterialMissing | Problem::Conflict)), _) => {
+            (Some(problem), _) if !matches!(problem, Problem::Refused(_)) => {
                 Finding::new("Stalled", true, self.reason(problem), cure(problem))
             }
             (None, Some(error @ KeyError::Malformed(_))) => {
@@ -90,6 +90,11 @@ fn cure(problem: &Problem) -> String {
         Problem::Refused(refusal) => refused(refusal.exception).to_owned(),
         Problem::MaterialExists(id) => {
             format!("to adopt the existing key set spec.keyId to {id} (needs the verb adopt); for a new key use another name")
+        }
+        Problem::IdInUse(_) => {
+            "delete this object (annotate it with keystores.dev/unprotect=true first); for a new key create it without spec.keyId, \
+             spec.materialIntent and spec.materialFingerprint"
+                .to_owned()
         }
         Problem::MaterialMissing => {
             "bring back an HSM or restore a backup that has the material; it is never replaced (INV-13)".to_owned()
@@ -146,6 +151,18 @@ mod tests {
         assert_eq!(value(&conditions, "Accepted"), Some((false, "MaterialExists")));
         assert_eq!(value(&conditions, "Stalled"), Some((true, "MaterialExists")));
         assert!(conditions[1].message.contains(&format!("spec.keyId to {id}")), "{}", conditions[1].message);
+    }
+
+    /// D2.
+    #[test]
+    fn a_copied_key_says_whose_its_id_is_and_how_to_get_rid_of_it() {
+        let conditions = of(Some(&Problem::IdInUse("original".into())), None, true);
+        for kind in ["Accepted", "Ready"] {
+            assert_eq!(value(&conditions, kind), Some((false, "IdInUse")));
+        }
+        assert_eq!(value(&conditions, "Stalled"), Some((true, "IdInUse")));
+        let ready = &conditions[1].message;
+        assert!(ready.contains("KmsKey original") && ready.contains("unprotect=true"), "{ready}");
     }
 
     /// INV-06, INV-13: such a key was accepted once; it is unusable, not unmade.

@@ -66,22 +66,41 @@ pub(super) async fn observe(context: &Context, key: &KmsKey, silent: &mut Silent
         answer.map(|answer| answer.record.as_ref())
     };
     let hsms = members.iter().filter_map(|member| ask::facts(member, key_id.is_some(), answer_of(member))).collect();
+    let namespace = key.namespace().unwrap_or_default();
+    let sessions = answers.iter().map(|answer| answer.session.clone()).collect();
+    let answers = answers.into_iter().map(|answer| (answer.session, answer.record));
+    let (holders, records) = ask::holders(answers, key_id, &namespace);
     let facts = CreationFacts {
         uid: key.uid().unwrap_or_default(),
-        namespace: key.namespace().unwrap_or_default(),
+        namespace,
         has_finalizer: key.finalizers().iter().any(|finalizer| finalizer == labels::KEY_FINALIZER),
         key_id: key_id.map(|id| identifier::KeyId::from_bytes(id.0)),
         intent: key.spec.material_intent.as_ref().map(intent),
         fingerprint: key.spec.material_fingerprint.as_deref().map(parse_fingerprint).transpose()?,
         preconditions: preconditions(store.as_ref(), &members),
         adoption,
+        original: original(context, key, &records).await?,
         hsms_are_all_known: cluster.is_some_and(|cluster| knows_all(&cluster)),
         hsms,
     };
-    let sessions = answers.iter().map(|answer| answer.session.clone()).collect();
-    let answers = answers.into_iter().map(|answer| (answer.session, answer.record));
-    let (holders, records) = ask::holders(answers, key_id, &facts.namespace);
     Ok(Observed { store, facts, sessions, holders, records })
+}
+
+/// The name of the object that the key id belongs to, if that is another one. The HSMs know for which name they made the material: while the
+/// object of that name stands for the same key, this one is a copy of its manifest (D2). Without it the material is there to be adopted under
+/// any name. A key that has shown its ARN was in use before anybody looked for copies, and stays so.
+async fn original(context: &Context, key: &KmsKey, records: &[KeyRecord]) -> Result<Option<String>, KeyError> {
+    let is_shown = key.status.as_ref().is_some_and(|status| status.arn.is_some());
+    let Some(named) = other_name(key, records).filter(|_| !is_shown) else { return Ok(None) };
+    let api = Api::<KmsKey>::namespaced(context.client.clone(), &key.namespace().unwrap_or_default());
+    let read = api.get_opt(named).await.map_err(ReadError::of("the KmsKey that the material was made for"))?;
+    Ok(read.filter(|read| read.spec.key_id == key.spec.key_id).map(|read| read.name_any()))
+}
+
+/// The name for which the HSMs made the material, if it is not this object's.
+fn other_name<'a>(key: &KmsKey, records: &'a [KeyRecord]) -> Option<&'a str> {
+    let name = key.name_any();
+    records.iter().map(|record| record.name.as_str()).find(|recorded| *recorded != name)
 }
 
 /// The key that the object's name is recorded for: its material may lie in a cluster that the store does not use any more, where no HSM of the
@@ -166,7 +185,7 @@ fn parse_fingerprint(text: &str) -> Result<Fingerprint, KeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use operator_api::{CustomKeyStoreSpec, CustomKeyStoreStatus};
+    use operator_api::{CustomKeyStoreSpec, CustomKeyStoreStatus, KmsKeySpec};
 
     fn store(state: ConnectionState) -> CustomKeyStore {
         let spec = CustomKeyStoreSpec { custom_key_store_id: Some("cks-1".into()), ..CustomKeyStoreSpec::default() };
@@ -195,6 +214,21 @@ mod tests {
         }
         let one_zone = [member("local-1a", true), member("local-1b", false)];
         assert_eq!(refused(Some(&connected), &one_zone), Some("CloudHsmClusterInvalidConfigurationException"));
+    }
+
+    fn key(namespace: &str, name: &str) -> KmsKey {
+        let mut key = KmsKey::new(name, KmsKeySpec::default());
+        key.metadata.namespace = Some(namespace.into());
+        key
+    }
+
+    /// D2.
+    #[test]
+    fn material_that_was_made_for_another_name_says_which_object_may_be_the_original() {
+        let records = [ask::tests::record()];
+        assert_eq!(other_name(&key("team-a", "k"), &records), None);
+        assert_eq!(other_name(&key("team-a", "a-copy"), &records), Some("k"));
+        assert_eq!(other_name(&key("team-a", "a-copy"), &[]), None, "no HSM has said anything");
     }
 
     #[test]

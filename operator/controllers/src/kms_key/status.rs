@@ -74,6 +74,7 @@ impl Outcome {
         key.spec.material_fingerprint.as_ref()?;
         let present = key.status.as_ref().and_then(|status| status.key_state);
         match (&self.problem, &self.observed, &self.error) {
+            (Some(Problem::IdInUse(_)), ..) => None,
             (Some(Problem::MaterialMissing | Problem::Conflict), ..) => Some(KeyState::Unavailable),
             // INV-11: an HSM that cannot take its copy holds up no state; it refuses the key by lacking it.
             (_, Some(observed), None | Some(KeyError::Unrepaired(_))) => {
@@ -89,7 +90,8 @@ impl Outcome {
         let present = key.status.clone().unwrap_or_default();
         let shown = self.shown(key);
         let store = self.observed.as_ref().and_then(|observed| observed.store.as_ref());
-        let durable = key.spec.material_fingerprint.is_some();
+        let copied = matches!(self.problem, Some(Problem::IdInUse(_)));
+        let durable = key.spec.material_fingerprint.is_some() && !copied;
         let record = self.observed.as_ref().and_then(|observed| observed.records.first()).filter(|_| durable);
         KmsKeyStatus {
             key_state: shown,

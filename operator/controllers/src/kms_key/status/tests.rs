@@ -26,6 +26,7 @@ fn observed(state: ConnectionState) -> Observed {
         fingerprint: None,
         preconditions: Ok(()),
         adoption: Adoption::Unknown,
+        original: None,
         hsms: Vec::new(),
         hsms_are_all_known: true,
     };
@@ -92,6 +93,19 @@ fn lost_material_is_unavailable_and_says_that_it_is_never_replaced() {
     assert_eq!(status.key_state, Some(KeyState::Unavailable));
     let lost = status.conditions.iter().find(|condition| condition.type_ == "MaterialLost").unwrap();
     assert_eq!(lost.status, "True");
+}
+
+/// D2: the gateway publishes a key that has a state and an ARN, and those are its original's.
+#[test]
+fn a_copied_key_shows_neither_state_nor_arn_not_even_one_that_it_showed_while_its_store_was_away() {
+    let mut copy = key(true);
+    copy.status = Some(KmsKeyStatus { key_state: Some(KeyState::Unavailable), ..KmsKeyStatus::default() });
+    let outcome = Outcome::stopped(observed(ConnectionState::Connected), Problem::IdInUse("original".into()));
+    let status = outcome.status(&copy, Timestamp::UNIX_EPOCH);
+    assert_eq!((status.key_state, status.arn, status.backing_key_handle), (None, None, None));
+    let accepted = status.conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap();
+    assert_eq!((accepted.status.as_str(), accepted.reason.as_str()), ("False", "IdInUse"));
+    assert!(accepted.message.contains("KmsKey original"), "{}", accepted.message);
 }
 
 /// INV-49: Disabled is shown only when the HSMs refuse the key.

@@ -95,6 +95,8 @@ pub struct CreationFacts {
     pub preconditions: Result<(), Refusal>,
     /// Material of an earlier object of this name; asked while there is no key id.
     pub adoption: Adoption,
+    /// Name of the object that the key id belongs to, if that is another one: this object is a copy of its manifest.
+    pub original: Option<String>,
     /// Members of the cluster.
     pub hsms: Vec<HsmFacts>,
     /// Each zone of the cluster has a member in `hsms`. A cluster object that came back without its status does not know the HSMs that are down.

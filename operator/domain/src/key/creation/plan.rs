@@ -66,6 +66,9 @@ pub enum Problem {
     /// Material of an object of this name exists: never make new material behind an old name (D2).
     #[error("material of this name exists as key {0}: set spec.keyId to adopt it, or use another name")]
     MaterialExists(KeyId),
+    /// Another object stands for this key, and this one was copied from it: two owners of one key would undo each other's states (D2).
+    #[error("spec.keyId belongs to KmsKey {0}, which goes on undisturbed; this object seems to be a copy of it")]
+    IdInUse(String),
     /// The object says that there is material and no HSM has it. Replacement is never made (INV-13).
     #[error("no HSM has the key material; it is never replaced by new material")]
     MaterialMissing,
@@ -80,6 +83,7 @@ impl Problem {
         match self {
             Self::Refused(refusal) => refusal.exception.as_str(),
             Self::MaterialExists(_) => "MaterialExists",
+            Self::IdInUse(_) => "IdInUse",
             Self::MaterialMissing => "MaterialMissing",
             Self::Conflict => "MaterialConflict",
         }
@@ -88,7 +92,7 @@ impl Problem {
     /// Whether the key was never made (`Accepted=False`), as opposed to made and unusable (`Ready=False`).
     pub fn before_creation(&self) -> bool {
         match self {
-            Self::Refused(_) | Self::MaterialExists(_) => true,
+            Self::Refused(_) | Self::MaterialExists(_) | Self::IdInUse(_) => true,
             Self::MaterialMissing | Self::Conflict => false,
         }
     }
@@ -101,10 +105,14 @@ impl Problem {
 ///   is another object's;
 /// - `WriteFingerprint` comes only after the same fingerprint was read back from two HSMs in two zones and from every HSM
 ///   that can be reached;
-/// - a key of another namespace is as good as absent (INV-60, INV-67).
+/// - a key of another namespace is as good as absent (INV-60, INV-67);
+/// - nothing is done for a copy of another object's manifest (D2).
 pub fn next_step(facts: &CreationFacts) -> CreationStep {
     if !facts.has_finalizer {
         return CreationStep::AddFinalizer;
+    }
+    if let Some(original) = &facts.original {
+        return CreationStep::Stop(Problem::IdInUse(original.clone()));
     }
     let Some(key_id) = facts.key_id else { return before_intent(facts) };
     let holders = Holders::among(facts);

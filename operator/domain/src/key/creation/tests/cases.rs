@@ -42,6 +42,7 @@ fn intended() -> CreationFacts {
         fingerprint: None,
         preconditions: Ok(()),
         adoption: Adoption::Nothing,
+        original: None,
         hsms: hsms([HsmRecord::Absent, HsmRecord::Absent, HsmRecord::Absent]),
         hsms_are_all_known: true,
     }
@@ -133,6 +134,18 @@ fn an_adopter_gets_existing_material_and_never_new_inv_13() {
     assert_eq!(next_step(&found), CreationStep::Copy { from: id(0), to: vec![id(2)] });
     let none = adopting([HsmRecord::Absent, HsmRecord::Absent, HsmRecord::Absent]);
     assert_eq!(next_step(&none), CreationStep::Stop(Problem::MaterialMissing));
+}
+
+#[test]
+fn nothing_is_done_for_a_copy_of_another_objects_manifest_d2() {
+    let refused = CreationStep::Stop(Problem::IdInUse("original".to_owned()));
+    for record in [HsmRecord::Unknown, HsmRecord::Absent, present(ONE), present(TWO)] {
+        for fingerprint in [None, Some(ONE)] {
+            let facts = with([record.clone(), record.clone(), present(ONE)]);
+            let copy = CreationFacts { original: Some("original".to_owned()), fingerprint, ..facts };
+            assert_eq!(next_step(&copy), refused, "{record:?} {fingerprint:?}");
+        }
+    }
 }
 
 #[test]

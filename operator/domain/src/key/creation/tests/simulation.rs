@@ -54,6 +54,7 @@ impl World {
             fingerprint: self.fingerprint,
             preconditions: refusal,
             adoption: Adoption::from_answers(usize::from(MEMBERS), reachable, None),
+            original: None,
             hsms: (0..MEMBERS).filter(|at| !self.forgotten.contains(&id(*at))).map(|at| self.member(at)).collect(),
             hsms_are_all_known: self.forgotten.is_empty(),
         }
