@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::access_keys::AccessKeys;
+use super::access_keys::{AccessKeyObjects, AccessKeys};
 use super::accounts::Accounts;
 use super::config::GatewayConfig;
 use super::connections::Connections;
@@ -132,16 +132,19 @@ impl Watches<'_> {
         connections: &Arc<Connections>,
         certificate: &Arc<ServingCertificate>,
     ) {
-        let watched = [Keys::NAME, Aliases::NAME, Accounts::NAME, Stores::NAME, Clusters::NAME, Secrets::NAME];
-        self.readiness.expect(&[watched.as_slice(), &[CERTIFICATE, lease::WRITTEN]].concat());
+        let watched = [Keys::NAME, Aliases::NAME, Accounts::NAME, Stores::NAME, Clusters::NAME];
+        let signers = [AccessKeyObjects::NAME, Secrets::NAME];
+        self.readiness.expect(&[watched.as_slice(), &signers, &[CERTIFICATE, lease::WRITTEN]].concat());
         let (index, connections) = (|| Arc::clone(index), || Arc::clone(connections));
         self.follow(Keys(index()), Api::all(client.clone()));
         self.follow(Aliases(index()), Api::all(client.clone()));
         self.follow(Accounts::new(index()), Api::all(client.clone()));
         self.follow(Stores { index: index(), connections: connections() }, Api::all(client.clone()));
         self.follow(Clusters { index: index(), connections: connections() }, Api::all(client.clone()));
+        let access_keys = Arc::new(AccessKeys::new(index()));
+        self.follow(AccessKeyObjects(Arc::clone(&access_keys)), Api::all(client.clone()));
         let secrets = Secrets {
-            access_keys: AccessKeys::new(index()),
+            access_keys,
             connections: connections(),
             certificate: Arc::clone(certificate),
             readiness: Arc::clone(self.readiness),

@@ -26,7 +26,7 @@ pub(super) const CERTIFICATE: &str = "serving certificate";
 
 /// The feed of `Secret` in the gateway's namespace.
 pub(super) struct Secrets {
-    pub(super) access_keys: AccessKeys,
+    pub(super) access_keys: Arc<AccessKeys>,
     pub(super) connections: Arc<Connections>,
     pub(super) certificate: Arc<ServingCertificate>,
     pub(super) readiness: Arc<Readiness>,

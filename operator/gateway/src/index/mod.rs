@@ -49,8 +49,9 @@ impl Index {
     }
 
     /// Adds or replaces an access key.
-    pub fn put_credential(&self, credential: Credential) {
-        self.credentials.insert(Arc::clone(&credential.access_key_id), Arc::new(credential));
+    pub fn put_credential(&self, credential: impl Into<Arc<Credential>>) {
+        let credential = credential.into();
+        self.credentials.insert(Arc::clone(&credential.access_key_id), credential);
     }
 
     /// Removes an access key.
