@@ -131,10 +131,34 @@ pub(super) async fn revoke(context: &Context, key: &KmsAccessKey) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use operator_api::KmsAccessKeySpec;
+
+    fn key(namespace: &str, name: &str, uid: &str) -> KmsAccessKey {
+        let spec =
+            KmsAccessKeySpec { access_key_id: Some("AKIAABCDEFGH23456789".into()), ..KmsAccessKeySpec::default() };
+        let mut key = KmsAccessKey::new(name, spec);
+        key.metadata.namespace = Some(namespace.into());
+        key.metadata.uid = Some(uid.into());
+        key
+    }
+
+    /// D2, D10: neither delivered to a copy of the manifest, nor withdrawn with it.
+    #[test]
+    fn the_gateways_secret_is_the_originals_and_no_copys() {
+        let original = key("team-a", "app", "uid-1");
+        let data = gateway_data(&original, "AKIAABCDEFGH23456789", "111122223333").unwrap();
+        let stored = StoredSecret::for_tests(data);
+        assert!(is_copy_of(&stored, &original));
+        for copy in [key("team-a", "copy", "uid-2"), key("team-b", "app", "uid-3"), key("team-a", "app", "uid-4")] {
+            assert!(!is_copy_of(&stored, &copy), "{:?}", copy.metadata);
+        }
+        let unnamed = StoredSecret::for_tests(SecretData::default());
+        assert!(!is_copy_of(&unnamed, &original), "a Secret that says nobody's uid is nobody's");
+    }
 
     #[test]
     fn secrets_are_named_after_the_id_and_after_the_object() {
-        let key = KmsAccessKey::new("app", operator_api::KmsAccessKeySpec::default());
+        let key = KmsAccessKey::new("app", KmsAccessKeySpec::default());
         assert_eq!(gateway_secret("AKIAABCDEFGH23456789"), "access-key-akiaabcdefgh23456789");
         assert_eq!(tenant_secret(&key), "app-credentials");
     }
