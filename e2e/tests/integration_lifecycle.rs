@@ -1,11 +1,26 @@
-//! The main job on one machine: the quickstart comes up, a stock SDK encrypts and decrypts, disconnect and reconnect.
+//! The main job on one machine: the quickstart comes up, a stock SDK encrypts and decrypts, disconnect and reconnect; and manifests that were
+//! copied or deleted by mistake do not end it.
 
-use anyhow::Result;
-use e2e::installation::Installation;
-use e2e::quickstart::{self, ALIAS, NAME};
-use e2e::sdk::{bytes, bytes_of};
+use anyhow::{Context, Result, ensure};
+use e2e::hsm::Hsms;
+use e2e::identity::Identity;
+use e2e::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, Installation};
+use e2e::quickstart::{self, ACCESS_KEY, ALIAS, NAME};
+use e2e::scenario::PATIENCE;
+use e2e::sdk::{Sdk, bytes, bytes_of};
+use e2e::wait::{Look, until};
+use hsm_protocol::Command;
 use operator_api::kms_key::KeyState;
-use serde_json::json;
+use serde_json::{Value, json};
+
+/// The name of every copy: before the original's, as a watch lists them.
+const COPY: &str = "a-copy";
+/// The kinds whose manifests say an id, and what somebody changes in the copy, which must not happen to the original.
+const COPIED: [(&str, &str, &str); 3] = [
+    ("cloudhsmcluster", "availabilityZones", r#"["local-1a", "local-1b"]"#),
+    ("customkeystore", "connection", r#""CONNECTED""#),
+    ("kmskey", "enabled", "false"),
+];
 
 /// D6, D8, P2, KEY-40, KEY-42, SCN-1.
 #[tokio::test]
@@ -97,5 +112,90 @@ async fn every_offered_operation_answers_a_stock_sdk() -> Result<()> {
     assert_eq!(refused.code(), "CustomKeyStoreInvalidStateException");
     sdk.kms("connect_custom_key_store", &json!({ "CustomKeyStoreId": store }))?.ok()?;
     tenant.store_reaches(NAME, operator_api::ConnectionState::Connected).await?;
+    Ok(())
+}
+
+/// D2, INV-03, INV-39, INV-49: `kubectl get -o yaml`, another name, `kubectl apply`. Neither the copy nor its end does anything to the original.
+#[tokio::test]
+async fn copied_manifests_are_refused_and_their_originals_go_on() -> Result<()> {
+    let mut installation = Installation::start().await?;
+    let tenant = quickstart::ready(&installation).await?;
+    let mut sdk = quickstart::application(&mut installation).await?;
+    let before = Identity::of(&tenant).await?;
+    let request = json!({ "KeyId": ALIAS, "Plaintext": bytes(b"hello") });
+    for (kind, field, value) in COPIED {
+        copy(&installation, kind, field, serde_json::from_str(value)?)?;
+        is_refused(&installation, kind).await.with_context(|| installation.last_words())?;
+        sdk.kms("encrypt", &request)?.ok().with_context(|| format!("a copied {kind}"))?;
+    }
+    let replicas = ["get", "statefulsets", "--namespace", HSM_NAMESPACE, "--output=jsonpath={.items[*].spec.replicas}"];
+    assert_eq!(installation.kubectl(&replicas)?, "3", "the copy's zones are not the original's");
+    for (kind, _, _) in COPIED.into_iter().rev() {
+        installation.kubectl(&["annotate", kind, COPY, "--namespace", NAME, "keystores.dev/unprotect=true"])?;
+        installation.kubectl(&["delete", kind, COPY, "--namespace", NAME, "--timeout=120s"])?;
+        sdk.kms("encrypt", &request)?.ok().with_context(|| format!("without the copied {kind}"))?;
+    }
+    assert_eq!(Identity::of(&tenant).await?, before);
+    let hsms = Hsms::of(&installation.admin().await?, &tenant.cluster_is_active(NAME).await?).await?;
+    // The claim in the HSMs goes by the store's id (INV-44): the end of the copy gave nothing back.
+    assert_eq!(hsms.done_by_each(Command::ReleaseClaim).await?, [0; 3]);
+    quickstart::every_hsm_serves(&installation, &tenant).await?;
+    an_access_key_ends_with_its_object(&mut installation, &mut sdk).await
+}
+
+/// What `kubectl get -o yaml` shows of the original, under another name and with one field changed.
+fn copy(installation: &Installation, kind: &str, field: &str, value: Value) -> Result<()> {
+    let shown = installation.kubectl(&["get", kind, NAME, "--namespace", NAME, "--output=json"])?;
+    let mut manifest: Value = serde_json::from_str(&shown)?;
+    let finalizers = manifest["metadata"]["finalizers"].take();
+    manifest["metadata"] = json!({ "name": COPY, "namespace": NAME, "finalizers": finalizers });
+    manifest["spec"][field] = value;
+    let members = manifest.as_object_mut().context("no object")?;
+    members.remove("status");
+    installation.apply(&manifest.to_string())
+}
+
+/// Waits until the copy says whose its id is.
+async fn is_refused(installation: &Installation, kind: &str) -> Result<()> {
+    let order = ["get", kind, COPY, "--namespace", NAME, "--output=json"];
+    until(&format!("the copied {kind} to be refused"), PATIENCE, || async {
+        let copy: Value = serde_json::from_str(&installation.kubectl(&order)?)?;
+        let conditions = copy["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let refused = |it: &Value| {
+            let message = it["message"].as_str().unwrap_or_default();
+            it["type"] == "Accepted" && it["reason"] == "IdInUse" && message.contains(NAME)
+        };
+        Ok(if conditions.iter().any(refused) { Look::Done(()) } else { Look::NotYet(format!("{conditions:?}")) })
+    })
+    .await
+}
+
+/// D10: also when nobody withdraws its Secret, because its finalizer was taken off while no controller ran.
+async fn an_access_key_ends_with_its_object(installation: &mut Installation, sdk: &mut Sdk) -> Result<()> {
+    installation.controllers.clear();
+    let none = r#"{"metadata":{"finalizers":null}}"#;
+    installation.kubectl(&[
+        "patch",
+        "kmsaccesskey",
+        ACCESS_KEY,
+        "--namespace",
+        NAME,
+        "--type=merge",
+        "--patch",
+        none,
+    ])?;
+    sdk.kms("describe_key", &json!({ "KeyId": ALIAS }))?.ok()?;
+    installation.kubectl(&["delete", "kmsaccesskey", ACCESS_KEY, "--namespace", NAME])?;
+    until("the access key to be refused", PATIENCE, || {
+        let answer = sdk.kms("describe_key", &json!({ "KeyId": ALIAS }));
+        async {
+            let code = answer?.code().to_owned();
+            Ok(if code == "UnrecognizedClientException" { Look::Done(()) } else { Look::NotYet(code) })
+        }
+    })
+    .await?;
+    let left = ["get", "secrets", "--namespace", GATEWAY_NAMESPACE, "--selector=keystores.dev/access-key=true"];
+    let left = installation.kubectl(&[&left[..], &["--output=name"]].concat())?;
+    ensure!(left.contains("access-key-"), "the Secret is gone, so this has shown nothing: {left}");
     Ok(())
 }
