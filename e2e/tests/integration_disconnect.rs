@@ -1,4 +1,5 @@
-//! Disconnects that an HSM or a gateway replica sleeps through: what is said, what is waited for, and that the end is caught up (D12, INV-36).
+//! Disconnects that an HSM or a gateway replica sleeps through, or that the cluster's object is missing from: what is said, what is waited for,
+//! and that the end is caught up (D12, INV-36).
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::hsm::Hsms;
 use e2e::installation::Installation;
 use e2e::quickstart::{self, ALIAS, NAME};
+use e2e::recovery::{break_the_glass, delete_objects, keystore_ok};
 use e2e::scenario::{PATIENCE, Tenant, eventually_ok};
 use e2e::sdk::bytes;
 use e2e::wait::{Look, until};
@@ -40,10 +42,7 @@ async fn a_disconnect_with_an_hsm_asleep_ends_when_the_gateway_confirmed_and_the
     assert_eq!(sdk.kms("encrypt", &request)?.code(), "KMSInvalidStateException");
 
     installation.pods.signal(&pod, Signal::CONT);
-    until("the store to be disconnected for certain", PATIENCE, || async {
-        Ok(unconfirmed(&tenant).await?.map_or(Look::Done(()), |said| Look::NotYet(said.message)))
-    })
-    .await?;
+    becomes_certain(&tenant).await?;
     nobody_honours(&hsms, &tenant, generation).await
 }
 
@@ -90,6 +89,31 @@ async fn a_disconnect_that_every_hsm_confirms_waits_for_no_gateway() -> Result<(
     nobody_honours(&hsms, &tenant, generation).await
 }
 
+/// D12, CKS-62: without the cluster's object nobody knows which HSMs there are, so the disconnect ends, and it is not called complete before
+/// every HSM is listed again and was told.
+#[tokio::test]
+async fn a_disconnect_without_the_clusters_object_is_unconfirmed_until_its_hsms_are_listed_and_told() -> Result<()> {
+    let installation = Installation::start().await?;
+    let tenant = quickstart::ready(&installation).await?;
+    let (generation, hsms) = (generation(&tenant).await?, gateways_view(&installation, &tenant).await?);
+    let pod = installation.pods.names().pop().context("no pods")?;
+    installation.pods.hold_down(&pod);
+    break_the_glass(&installation).await?;
+    delete_objects(&installation, &["cloudhsmclusters"]).await?;
+
+    tenant.disconnect(NAME).await?;
+    let said = unconfirmed(&tenant).await?.context("nothing says that HSMs were not told")?;
+    assert_eq!(said.reason, "HsmUnreachable");
+    for part in [hsms.cluster_id(), "kubectl keystore recover"] {
+        assert!(said.message.contains(part), "{part}: {}", said.message);
+    }
+
+    keystore_ok(&installation, &["recover"])?;
+    installation.pods.release(&pod);
+    becomes_certain(&tenant).await?;
+    nobody_honours(&hsms, &tenant, generation).await
+}
+
 async fn generation(tenant: &Tenant) -> Result<u64> {
     let status = tenant.stores().get(NAME).await?.status.context("no status")?;
     Ok(u64::try_from(status.connection_generation.context("no generation")?)?)
@@ -109,6 +133,14 @@ async fn unconfirmed(tenant: &Tenant) -> Result<Option<Condition>> {
     let state = store.status.as_ref().and_then(|status| status.connection_state);
     ensure!(state == Some(ConnectionState::Disconnected), "{state:?}");
     Ok(condition(&store, "Unconfirmed"))
+}
+
+/// Waits until no HSM is left that was not told of the disconnect.
+async fn becomes_certain(tenant: &Tenant) -> Result<()> {
+    until("the store to be disconnected for certain", PATIENCE, || async {
+        Ok(unconfirmed(tenant).await?.map_or(Look::Done(()), |said| Look::NotYet(said.message)))
+    })
+    .await
 }
 
 async fn store_id(tenant: &Tenant) -> Result<String> {

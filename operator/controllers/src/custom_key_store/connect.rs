@@ -131,8 +131,7 @@ async fn find_cluster(context: &Context, store: &CustomKeyStore) -> Result<Cloud
     let missing = |message: &str| ConnectFailure::new(ConnectionErrorCode::ClusterNotFound, message);
     let cluster =
         observe::cluster(context, store).await?.ok_or_else(|| missing("the CloudHsmCluster does not exist"))?;
-    let known = store.status.as_ref().and_then(|status| status.cloud_hsm_cluster_id.as_ref());
-    if cluster.spec.cluster_id.is_none() || known.is_some_and(|known| Some(known) != cluster.spec.cluster_id.as_ref()) {
+    if !observe::is_own(store, &cluster) {
         return Err(missing("the cluster of this store is gone; another one has its name").into());
     }
     Ok(cluster)

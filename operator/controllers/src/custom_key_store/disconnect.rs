@@ -17,7 +17,7 @@ use super::{
     dial,
     error::StoreError,
     gateways,
-    members::members,
+    members::{are_all_listed, members},
     observe,
 };
 use crate::{
@@ -105,7 +105,7 @@ pub(super) async fn drain(context: &Context, store: &CustomKeyStore) -> Result<D
 }
 
 /// Drops the store's generation on every HSM of the cluster that can be reached, and closes the store's sessions. Returns the HSMs for which
-/// that is not certain. Idempotent.
+/// that is not certain, with one entry for all that are unknown while the cluster's object is gone. Idempotent.
 ///
 /// # Errors
 /// Only what stops all of it; an HSM that does not answer is in the answer.
@@ -116,7 +116,7 @@ pub(super) async fn drop_everywhere(context: &Context, store: &CustomKeyStore) -
         return Ok(Vec::new());
     }
     let kept = sessions.into_values().map(|logged_in| logged_in.session).filter(Session::is_open).collect();
-    let cluster = observe::cluster(context, store).await?.filter(|cluster| cluster.spec.cluster_id.is_some());
+    let cluster = observe::own_cluster(context, store).await?;
     let (opened, mut unconfirmed) = match &cluster {
         Some(cluster) => open(context, store, cluster, kept).await?,
         // Its object was lost: those to whom there is a session can be told all the same.
@@ -125,8 +125,18 @@ pub(super) async fn drop_everywhere(context: &Context, store: &CustomKeyStore) -
     for result in future::join_all(opened.iter().map(|session| drop_on(context, session, &connection))).await {
         unconfirmed.extend(result?);
     }
+    if !cluster.is_some_and(|cluster| are_all_listed(&cluster, connection.generation)) {
+        unconfirmed.push(unlisted(store));
+    }
     unconfirmed.sort();
     Ok(unconfirmed)
+}
+
+/// Stands for the HSMs that nobody can name, let alone tell: their cluster's object is gone, or was made again and does not list all of them yet.
+fn unlisted(store: &CustomKeyStore) -> String {
+    let known = store.status.as_ref().and_then(|status| status.cloud_hsm_cluster_id.as_deref());
+    let cluster_id = known.unwrap_or("the store's cluster");
+    format!("those of {cluster_id} that no CloudHsmCluster lists (if it is gone: `kubectl keystore recover`)")
 }
 
 /// A session to every HSM of the cluster: the given ones, and new ones to the rest. Second: HSMs that could not be reached.

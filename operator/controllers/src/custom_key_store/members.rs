@@ -40,6 +40,15 @@ pub fn members(cluster: &CloudHsmCluster) -> Vec<Member> {
     members
 }
 
+/// Whether the list has every HSM that the connection `generation` may have met. Generations are the Unix second of their connect or later
+/// ones, and a cluster object that is younger was made again from its record: its new status lists only HSMs that have answered since (D12).
+pub(super) fn are_all_listed(cluster: &CloudHsmCluster, generation: u64) -> bool {
+    let listed = members(cluster).len();
+    let created = cluster.metadata.creation_timestamp.as_ref().map_or(0, |created| created.0.as_second());
+    let older = u64::try_from(created).is_ok_and(|created| created <= generation);
+    listed > 0 && (older || listed >= cluster.spec.availability_zones.len())
+}
+
 fn endpoint(hsm: &Hsm) -> Option<HsmEndpoint> {
     let address: IpAddr = hsm.eni_ip.as_ref()?.parse().ok()?;
     Some(HsmEndpoint {
@@ -60,6 +69,8 @@ fn fingerprint(text: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use operator_api::{CloudHsmClusterSpec, CloudHsmClusterStatus};
 
     fn hsm(id: &str, zone: &str, state: HsmState, address: Option<&str>) -> Hsm {
@@ -95,6 +106,26 @@ mod tests {
         assert_eq!(members[0].endpoint, None);
         assert_eq!(members[1].endpoint.as_ref().unwrap().address, "10.0.0.3:2223".parse().unwrap());
         assert_eq!(members[1].endpoint.as_ref().unwrap().identity_fingerprint, [0xab; 32]);
+    }
+
+    /// D12: (made at, HSMs in the list, generation) of a cluster with three zones, and whether a disconnect can tell all its HSMs by the list.
+    #[test]
+    fn a_cluster_made_again_after_the_connect_lists_every_hsm_only_when_no_place_is_empty() {
+        for (made, listed, generation, all) in [
+            (100, 3, 200, true),
+            (100, 2, 200, true),
+            (100, 0, 200, false),
+            (200, 2, 200, true),
+            (300, 0, 200, false),
+            (300, 2, 200, false),
+            (300, 3, 200, true),
+        ] {
+            let ids = ["hsm-a", "hsm-b", "hsm-c"].into_iter().take(listed);
+            let mut cluster = cluster(ids.map(|id| hsm(id, "1a", HsmState::Degraded, None)).collect());
+            cluster.spec.availability_zones = vec!["1a".into(), "1b".into(), "1c".into()];
+            cluster.metadata.creation_timestamp = Some(Time(Timestamp::from_second(made).unwrap()));
+            assert_eq!(are_all_listed(&cluster, generation), all, "{made} {listed} {generation}");
+        }
     }
 
     #[test]

@@ -34,6 +34,20 @@ pub(super) async fn cluster(context: &Context, store: &CustomKeyStore) -> Result
     Ok(unless_undefined(api.get_opt(name).await).map_err(ReadError::of("the CloudHsmCluster"))?)
 }
 
+/// Whether `cluster` is the one that the store was accepted on, and not another one that has its name by now.
+pub(super) fn is_own(store: &CustomKeyStore, cluster: &CloudHsmCluster) -> bool {
+    let known = store.status.as_ref().and_then(|status| status.cloud_hsm_cluster_id.as_ref());
+    cluster.spec.cluster_id.is_some() && known.is_none_or(|known| Some(known) == cluster.spec.cluster_id.as_ref())
+}
+
+/// Reads the cluster that the store was accepted on.
+pub(super) async fn own_cluster(
+    context: &Context,
+    store: &CustomKeyStore,
+) -> Result<Option<CloudHsmCluster>, StoreError> {
+    Ok(cluster(context, store).await?.filter(|cluster| is_own(store, cluster)))
+}
+
 /// The trust anchor: from the tenant's Secret, or the cluster's own.
 pub(super) async fn trust_anchor(
     context: &Context,
