@@ -16,9 +16,12 @@ use serde_json::{Value, json};
 use crate::binaries::{checkout, ours};
 use crate::cluster::Cluster;
 use crate::control_plane::client_of;
+use crate::crash::VARIABLE;
 use crate::installation::Installation;
 use crate::kubectl::{kinds_are_served, kubectl};
+use crate::process::Process;
 use crate::quickstart::NAME;
+use crate::scenario::PATIENCE;
 use crate::wait::{Look, until};
 
 /// Our kinds in a tenant's namespace, in the order of reference.
@@ -255,4 +258,19 @@ pub fn stop_controllers(installation: &mut Installation) {
 pub async fn start_controllers(installation: &mut Installation) -> Result<()> {
     installation.free_lease().await?;
     installation.start_controllers(1, &[]).await
+}
+
+/// Starts controllers afresh that kill themselves at an effect, as [`crate::crash`] plans it, and waits until they are dead.
+///
+/// # Errors
+/// When they cannot be started, or do not reach the effect.
+pub async fn controllers_die_at(installation: &mut Installation, plan: &str) -> Result<()> {
+    installation.free_lease().await?;
+    installation.start_controllers(2, &[(VARIABLE, plan)]).await?;
+    until(&format!("the leader to die at {plan}"), PATIENCE, || {
+        let ended = installation.controllers.get_mut(&2).map(Process::ended);
+        let died = matches!(ended, Some(Ok(Some(_))));
+        async move { Ok(if died { Look::Done(()) } else { Look::NotYet("it runs".to_owned()) }) }
+    })
+    .await
 }

@@ -1,5 +1,5 @@
 //! Disconnects that an HSM or a gateway replica sleeps through, or that the cluster's object is missing from: what is said, what is waited for,
-//! and that the end is caught up (D12, INV-36).
+//! and that the end is caught up (D12, INV-36); and what a connect that fails leaves.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,15 @@ use anyhow::{Context, Result, ensure};
 use e2e::hsm::Hsms;
 use e2e::installation::Installation;
 use e2e::quickstart::{self, ALIAS, NAME};
-use e2e::recovery::{break_the_glass, delete_objects, keystore_ok};
-use e2e::scenario::{PATIENCE, Tenant, eventually_ok};
+use e2e::recovery::{
+    break_the_glass, controllers_die_at, delete_objects, keystore_ok, start_controllers, stop_controllers,
+};
+use e2e::scenario::{PATIENCE, Tenant, eventually_ok, password_secret};
 use e2e::sdk::bytes;
 use e2e::wait::{Look, until};
 use hsm_client::{HsmError, ReturnCode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use operator_api::{ConnectionState, CustomKeyStore};
+use operator_api::{ConnectionErrorCode, ConnectionState, CustomKeyStore};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -114,6 +116,29 @@ async fn a_disconnect_without_the_clusters_object_is_unconfirmed_until_its_hsms_
     nobody_honours(&hsms, &tenant, generation).await
 }
 
+/// D12: what a run of an attempt registered before it crashed is gone when the attempt fails, at whatever step that is.
+#[tokio::test]
+async fn a_connect_that_fails_leaves_no_delegate_of_an_earlier_run_of_it() -> Result<()> {
+    let mut installation = Installation::start().await?;
+    let tenant = quickstart::ready(&installation).await?;
+    let hsms = gateways_view(&installation, &tenant).await?;
+    tenant.disconnect(NAME).await?;
+    stop_controllers(&mut installation);
+    tenant.want_connection(NAME, "CONNECTED").await?;
+    controllers_die_at(&mut installation, "connect.register-delegates:lost-reply").await?;
+    let generation = generation(&tenant).await?;
+    let honoured = opened_by_each(&hsms, &tenant, generation).await?.iter().any(|(_, opened)| opened.is_ok());
+    ensure!(honoured, "no HSM had a delegate of generation {generation} to leave");
+
+    installation.apply(&password_secret(NAME, "supplied", "wrong0password1"))?;
+    let reference = json!({ "spec": { "keyStorePasswordSecretRef": { "name": "supplied", "key": "password" } } });
+    tenant.patch_store(NAME, reference).await?;
+    stop_controllers(&mut installation);
+    start_controllers(&mut installation).await?;
+    assert_eq!(tenant.store_fails(NAME).await?, ConnectionErrorCode::InvalidCredentials);
+    nobody_honours(&hsms, &tenant, generation).await
+}
+
 async fn generation(tenant: &Tenant) -> Result<u64> {
     let status = tenant.stores().get(NAME).await?.status.context("no status")?;
     Ok(u64::try_from(status.connection_generation.context("no generation")?)?)
@@ -147,12 +172,22 @@ async fn store_id(tenant: &Tenant) -> Result<String> {
     tenant.stores().get(NAME).await?.spec.custom_key_store_id.context("no store id")
 }
 
-/// The generation is dead on every HSM, for the very certificate that it was opened to.
-async fn nobody_honours(hsms: &Hsms, tenant: &Tenant, generation: u64) -> Result<()> {
-    let id = store_id(tenant).await?;
+/// What each HSM answers the very certificate that the generation was opened to.
+async fn opened_by_each(
+    hsms: &Hsms,
+    tenant: &Tenant,
+    generation: u64,
+) -> Result<Vec<(String, std::result::Result<(), HsmError>)>> {
+    let (id, mut opened) = (store_id(tenant).await?, Vec::new());
     for session in hsms.sessions().await? {
-        let opened = session.open_delegation(&id, generation).await;
-        let hsm = &session.identity().hsm_id;
+        opened.push((session.identity().hsm_id.clone(), session.open_delegation(&id, generation).await));
+    }
+    Ok(opened)
+}
+
+/// The generation is dead on every HSM.
+async fn nobody_honours(hsms: &Hsms, tenant: &Tenant, generation: u64) -> Result<()> {
+    for (hsm, opened) in opened_by_each(hsms, tenant, generation).await? {
         assert_eq!(opened, Err(HsmError::Refused(ReturnCode::DelegationNotLive)), "{hsm} honours it");
     }
     Ok(())

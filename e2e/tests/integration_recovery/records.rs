@@ -1,13 +1,9 @@
 //! When a record is written, what is not in it, and what it keeps away.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use e2e::installation::{Installation, VAULT_NAMESPACE};
-use e2e::process::Process;
 use e2e::quickstart::{self, NAME};
-use e2e::recovery::{keystore_ok, start_controllers, stop_controllers};
-use e2e::wait::{Look, until};
+use e2e::recovery::{controllers_die_at, keystore_ok, start_controllers, stop_controllers};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt};
 use operator_api::kms_key::KeyState;
@@ -23,14 +19,7 @@ async fn a_key_is_recorded_before_it_is_enabled_and_an_alias_that_was_removed_st
         stop_controllers(&mut installation);
         tenant.declare_key(&name, NAME).await?;
         let plan = format!("key.record:{moment}");
-        installation.free_lease().await?;
-        installation.start_controllers(2, &[("KEYSTORE_CRASH_AT", &plan)]).await?;
-        until("the leader to die", Duration::from_secs(60), || {
-            let ended = installation.controllers.get_mut(&2).map(Process::ended);
-            let died = matches!(ended, Some(Ok(Some(_))));
-            async move { Ok(if died { Look::Done(()) } else { Look::NotYet("it runs".to_owned()) }) }
-        })
-        .await?;
+        controllers_die_at(&mut installation, &plan).await?;
         let map = format!("kmskey.{NAME}.{name}");
         let shown = tenant.keys().get(&name).await?.status.and_then(|status| status.key_state);
         ensure!(shown != Some(KeyState::Enabled), "Enabled without a record");

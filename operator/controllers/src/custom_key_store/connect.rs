@@ -137,23 +137,35 @@ async fn find_cluster(context: &Context, store: &CustomKeyStore) -> Result<Cloud
     Ok(cluster)
 }
 
-/// Shows a step. A conflict means that the store was changed: whether its owner still wants the connection is asked before going on (CKS-13).
+/// Shows a step before it is worked on; the furthest one, if an earlier run of this attempt came further. Nothing goes on before it is shown: a
+/// failure learns from it what is to be undone. A conflict means that the store was changed.
 pub(super) async fn progress(context: &Context, store: &mut CustomKeyStore, step: ConnectStep) -> Result<(), Stop> {
-    let shown = CustomKeyStoreStatus {
-        connection_step: Some(step.as_str().to_owned()),
-        ..store.status.clone().unwrap_or_default()
-    };
-    match status::write(context, store, shown, &Findings::default()).await {
-        Ok(written) => *store = written,
-        Err(StoreError::Write(error)) if error.is_conflict() => {
-            let read = observe::store(context, store).await?.ok_or(Stop::Changed)?;
-            if read.metadata.deletion_timestamp.is_some() || !still_wanted(&read, status::generation(store)) {
-                return Err(Stop::Changed);
-            }
-            *store = read;
+    loop {
+        let present = store.status.clone().unwrap_or_default();
+        let furthest = step.furthest(present.connection_step.as_deref());
+        if present.connection_step.as_deref() == Some(furthest.as_str()) {
+            // Nothing is written that could meet a conflict.
+            return ask_again(context, store).await;
         }
-        Err(error) => return Err(error.into()),
+        let shown = CustomKeyStoreStatus { connection_step: Some(furthest.as_str().to_owned()), ..present };
+        match status::write(context, store, shown, &Findings::default()).await {
+            Ok(written) => {
+                *store = written;
+                return Ok(());
+            }
+            Err(StoreError::Write(error)) if error.is_conflict() => ask_again(context, store).await?,
+            Err(error) => return Err(error.into()),
+        }
     }
+}
+
+/// Reads the store anew and goes on only if its owner still wants the connection (CKS-13).
+async fn ask_again(context: &Context, store: &mut CustomKeyStore) -> Result<(), Stop> {
+    let read = observe::store(context, store).await?.ok_or(Stop::Changed)?;
+    if read.metadata.deletion_timestamp.is_some() || !still_wanted(&read, status::generation(store)) {
+        return Err(Stop::Changed);
+    }
+    *store = read;
     Ok(())
 }
 

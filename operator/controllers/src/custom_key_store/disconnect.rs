@@ -39,7 +39,7 @@ impl Draining {
         those.map(|(name, _)| name.clone()).collect()
     }
 
-    /// What is to be said beside DISCONNECTED, if anything.
+    /// What is to be said beside DISCONNECTED or FAILED, if anything.
     pub(super) fn unconfirmed(self) -> Option<Unconfirmed> {
         (!self.hsms.is_empty()).then(|| Unconfirmed { replicas_lost: self.in_state(Replica::Lost), hsms: self.hsms })
     }
@@ -52,7 +52,7 @@ impl fmt::Display for Draining {
     }
 }
 
-/// A disconnect that ended without every HSM's word: what is left, and what to do about it.
+/// A connection that ended without every HSM's word: what is left, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unconfirmed {
     /// HSMs that have not dropped the generation.
@@ -73,7 +73,7 @@ impl fmt::Display for Unconfirmed {
         let hsms = self.hsms.join(", ");
         write!(
             f,
-            "disconnected, but these HSMs could not be told: {hsms}. They are told as soon as they answer: bring them back. "
+            "the connection has ended, but these HSMs could not be told: {hsms}. They are told as soon as they answer: bring them back. "
         )?;
         if self.replicas_lost.is_empty() {
             return write!(f, "Every gateway replica has stopped using the store, so no request is served meanwhile");

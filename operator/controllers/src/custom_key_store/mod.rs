@@ -172,11 +172,7 @@ async fn advance(context: &Context, observed: Observed, findings: Findings) -> R
         (Todo::Continue, _) => transition::disconnecting(context, observed.store, findings).await,
         (Todo::Rest, ConnectionState::Disconnected) => at_rest(context, observed.store, findings).await,
         (Todo::Rest, ConnectionState::Connected) => connected(context, observed, findings).await,
-        (Todo::Rest, _) => {
-            let status = status::unmoved(context, &observed.store);
-            status::write(context, &observed.store, status, &findings).await?;
-            Ok(Action::requeue(context.settings.resync))
-        }
+        (Todo::Rest, _) => failed(context, observed.store, findings).await,
     }
 }
 
@@ -194,12 +190,26 @@ async fn connected(context: &Context, observed: Observed, mut findings: Findings
     }
 }
 
+/// FAILED: finish what an HSM that was away missed (D12). Everything else waits for the owner (INV-32).
+async fn failed(context: &Context, store: CustomKeyStore, mut findings: Findings) -> Result<Action, StoreError> {
+    findings.unconfirmed = still_unconfirmed(context, &store).await?;
+    let status = status::unmoved(context, &store);
+    status::write(context, &store, status, &findings).await?;
+    Ok(Action::requeue(if findings.unconfirmed.is_some() { AGAIN } else { context.settings.resync }))
+}
+
+/// Tells those HSMs again that could not be told when the last connection ended. A replica that is back is not waited for again: the state says
+/// that the connection has ended, and the HSMs are told as soon as they answer.
+async fn still_unconfirmed(
+    context: &Context,
+    store: &CustomKeyStore,
+) -> Result<Option<disconnect::Unconfirmed>, StoreError> {
+    if status::is_unconfirmed(store) { Ok(disconnect::drain(context, store).await?.unconfirmed()) } else { Ok(None) }
+}
+
 /// DISCONNECTED: finish what an HSM that was away missed, and let a deleted store go.
 async fn at_rest(context: &Context, store: CustomKeyStore, mut findings: Findings) -> Result<Action, StoreError> {
-    if status::is_unconfirmed(&store) {
-        // A replica that is back is not waited for again: the store is DISCONNECTED, and the HSMs are told as soon as they answer.
-        findings.unconfirmed = disconnect::drain(context, &store).await?.unconfirmed();
-    }
+    findings.unconfirmed = still_unconfirmed(context, &store).await?;
     if store.metadata.deletion_timestamp.is_some() {
         findings.deletion_waits = remove::obstacle(context, &store).await?;
         if findings.deletion_waits.is_none() {

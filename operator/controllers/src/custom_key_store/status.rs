@@ -1,7 +1,7 @@
 //! The status of a store: the memory of its connection state machine, written only on exactly the version that was read (P5).
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{Api, ResourceExt};
 use operator_api::{
     ConnectionState, CustomKeyStore, CustomKeyStoreStatus, KmsKey, connection_status::LastConnectionError,
@@ -26,12 +26,15 @@ use crate::{
 /// Longest message that fits into `lastConnectionError` (characters).
 const LONGEST_MESSAGE: usize = 1000;
 
+/// Type of the condition that HSMs were not told of the end of a connection (D12).
+const UNCONFIRMED: &str = "Unconfirmed";
+
 /// What a reconcile found that is no connection state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Findings {
     /// Why the store, or the wanted connect, is not accepted.
     pub(super) not_accepted: Option<NotAccepted>,
-    /// What a disconnect could not make certain (D12).
+    /// What the end of a connection could not make certain (D12).
     pub(super) unconfirmed: Option<Unconfirmed>,
     /// HSMs that are not in service for the store: unreachable, or behind with `kmsuser`'s password (P1.7).
     pub(super) credentials_pending: Vec<String>,
@@ -97,9 +100,9 @@ pub(super) fn unmoved(context: &Context, store: &CustomKeyStore) -> CustomKeySto
     CustomKeyStoreStatus { key_count, ..present }
 }
 
-/// Whether the last disconnect left HSMs that may not have dropped the generation.
+/// Whether the last connection, or attempt, left HSMs that may not have dropped its generation.
 pub(super) fn is_unconfirmed(store: &CustomKeyStore) -> bool {
-    has_condition(store, "Unconfirmed", "True")
+    has_condition(store, UNCONFIRMED, "True")
 }
 
 fn has_condition(store: &CustomKeyStore, kind: &str, status: &str) -> bool {
@@ -118,14 +121,29 @@ pub(super) async fn write(
     status.creation_date.clone_from(&store.metadata.creation_timestamp);
     status.observed_generation = store.metadata.generation;
     status.connection_state.get_or_insert(ConnectionState::Disconnected);
-    let present = store.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    status.conditions = conditions::merge(present, conditions_of(&status, findings), store.metadata.generation, now);
+    status.conditions = conditions_after(store, &status, findings, now);
     if store.status.as_ref() == Some(&status) {
         return Ok(store.clone());
     }
     let api = Api::<CustomKeyStore>::namespaced(context.client.clone(), &store.namespace().unwrap_or_default());
     let writes = context.writes(Controller::CustomKeyStore);
     Ok(effect::at(Site::StoreStatus, writes.apply_status_exactly(&api, store, &status)).await?)
+}
+
+/// The present conditions brought to what was found. An attempt to connect tells only the HSMs that it reaches, so while it lasts it stays said
+/// which ones were not told of the end of the connection before it (D12).
+fn conditions_after(
+    store: &CustomKeyStore,
+    status: &CustomKeyStoreStatus,
+    findings: &Findings,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let present = store.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let mut after = conditions::merge(present, conditions_of(status, findings), store.metadata.generation, now);
+    if status.connection_state == Some(ConnectionState::Connecting) && findings.unconfirmed.is_none() {
+        after.extend(present.iter().find(|condition| condition.type_ == UNCONFIRMED).cloned());
+    }
+    after
 }
 
 fn conditions_of(status: &CustomKeyStoreStatus, findings: &Findings) -> Vec<Finding> {
@@ -136,7 +154,7 @@ fn conditions_of(status: &CustomKeyStoreStatus, findings: &Findings) -> Vec<Find
     let state = status.connection_state.unwrap_or(ConnectionState::Disconnected);
     let mut all = vec![accepted, ready(state, status, findings), stalled(state, status)];
     if let Some(unconfirmed) = &findings.unconfirmed {
-        all.push(Finding::new("Unconfirmed", true, unconfirmed.reason(), unconfirmed.to_string()));
+        all.push(Finding::new(UNCONFIRMED, true, unconfirmed.reason(), unconfirmed.to_string()));
     }
     if !findings.credentials_pending.is_empty() {
         let message = format!("not in service for this store: {}", findings.credentials_pending.join(", "));

@@ -8,7 +8,7 @@ use kube::{
     runtime::{controller::Action, events::EventType},
 };
 use operator_api::{ConnectionErrorCode, ConnectionState as Shown, CustomKeyStore, CustomKeyStoreStatus};
-use operator_domain::connection::{ConnectionState, Event, drain::Drain, step};
+use operator_domain::connection::{ConnectStep, ConnectionState, Event, drain::Drain, step};
 
 use super::{
     connect::{self, Established, Stop},
@@ -41,7 +41,9 @@ pub(super) async fn connect(
     let now = Timestamp::now();
     let next = step(&ConnectionState::Disconnected, Event::Connect, state::instant(now));
     if findings.not_accepted.is_some() || next.is_err() {
-        // INV-34: nothing happens but that it is said. The cluster is watched; Secrets and claims are not.
+        // What HSMs missed of the last connection they are told all the same (D12).
+        findings.unconfirmed = super::still_unconfirmed(context, &observed.store).await?;
+        // INV-34: nothing else happens but that it is said. The cluster is watched; Secrets and claims are not.
         let status = status::unmoved(context, &observed.store);
         status::write(context, &observed.store, status, &findings).await?;
         return Ok(Action::requeue(super::AGAIN));
@@ -85,16 +87,17 @@ async fn succeed(context: &Context, established: Established) -> Result<Action, 
 async fn fail(context: &Context, store: CustomKeyStore, failure: &ConnectFailure) -> Result<Action, StoreError> {
     let read = observe::store(context, &store).await?;
     let Some(store) = read else { return Ok(Action::await_change()) };
-    // Only the last step registers delegates; after it a failure must not leave them (D12).
-    let registering = operator_domain::connection::ConnectStep::StayLoggedIn.as_str();
-    if store.status.as_ref().and_then(|status| status.connection_step.as_deref()) == Some(registering) {
-        disconnect::drop_everywhere(context, &store).await?;
+    let mut findings = Findings::default();
+    let shown = store.status.as_ref().and_then(|status| status.connection_step.as_deref());
+    if ConnectStep::may_have_registered(shown) || status::is_unconfirmed(&store) {
+        // FAILED must not leave delegates (D12). What an HSM that is away may hold is said, and dropped when it answers.
+        findings.unconfirmed = Box::pin(disconnect::drain(context, &store)).await?.unconfirmed();
     }
     let failed = |store: &CustomKeyStore| status::failed(store, failure, Timestamp::now());
-    let written = write_while_connecting(context, store, failed, connect::event(failure), &Findings::default()).await?;
+    let written = write_while_connecting(context, store, failed, connect::event(failure), &findings).await?;
     let Some(store) = written else { return Ok(Action::requeue(Duration::ZERO)) };
     report::event(context, &store, EventType::Warning, failure.code.as_str(), &failure.message).await;
-    Ok(Action::requeue(context.settings.resync))
+    Ok(Action::requeue(if findings.unconfirmed.is_some() { super::AGAIN } else { context.settings.resync }))
 }
 
 /// Writes the end of an attempt on the newest version of the store, as long as that is still CONNECTING in the same generation and the state

@@ -1,7 +1,7 @@
 //! The thirteen steps of a connect, in order, with the error code of a failure in each (spec 2.6).
 
 use super::ConnectionErrorCode;
-use strum::{EnumIter, IntoStaticStr};
+use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
 /// A step of ConnectCustomKeyStore. `status.connectionStep` shows its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumIter, IntoStaticStr)]
@@ -62,15 +62,29 @@ impl ConnectStep {
 
     /// The step after this one; none after the last.
     pub fn next(self) -> Option<Self> {
-        use strum::IntoEnumIterator;
         Self::iter().find(|step| *step > self)
+    }
+
+    /// What an attempt shows while it works on this step, having shown `shown`: the furthest of them. An attempt that a crash made begin again
+    /// may have done whatever it had shown.
+    pub fn furthest(self, shown: Option<&str>) -> Self {
+        shown.map_or(self, |shown| Self::named(shown).max(self))
+    }
+
+    /// Whether an HSM may hold delegates of an attempt that has shown `shown`: only the last step registers any, and it is shown before (D12).
+    pub fn may_have_registered(shown: Option<&str>) -> bool {
+        shown.is_some_and(|shown| Self::named(shown) == Self::StayLoggedIn)
+    }
+
+    /// The step of that name. A name that is none stands for the last: a later version's step may have done anything.
+    fn named(name: &str) -> Self {
+        Self::iter().find(|step| step.as_str() == name).unwrap_or(Self::StayLoggedIn)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use strum::IntoEnumIterator;
 
     #[test]
     fn the_thirteen_steps_fail_with_the_codes_of_2_6() {
@@ -98,5 +112,26 @@ mod tests {
     fn following_next_from_the_first_step_passes_every_step_once() {
         let followed: Vec<_> = std::iter::successors(Some(ConnectStep::ShowConnecting), |step| step.next()).collect();
         assert_eq!(followed, ConnectStep::iter().collect::<Vec<_>>());
+    }
+
+    /// D12: whatever an attempt works on when it fails, it knows whether a run of it may have registered delegates.
+    #[test]
+    fn an_attempt_that_has_shown_its_last_step_shows_it_to_the_end() {
+        for working_on in ConnectStep::iter() {
+            assert_eq!(working_on.furthest(None), working_on);
+            for shown in ConnectStep::iter() {
+                let shows = working_on.furthest(Some(shown.as_str()));
+                assert_eq!(shows, working_on.max(shown));
+                let last = working_on == ConnectStep::StayLoggedIn || shown == ConnectStep::StayLoggedIn;
+                assert_eq!(ConnectStep::may_have_registered(Some(shows.as_str())), last, "{shown:?} {working_on:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_has_shown_nothing_has_registered_nothing_and_an_unknown_step_may_have() {
+        assert!(!ConnectStep::may_have_registered(None));
+        assert!(ConnectStep::may_have_registered(Some("StepOfALaterVersion")));
+        assert_eq!(ConnectStep::OpenSessions.furthest(Some("StepOfALaterVersion")), ConnectStep::StayLoggedIn);
     }
 }

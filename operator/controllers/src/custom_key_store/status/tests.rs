@@ -108,3 +108,25 @@ fn a_copied_store_is_never_ready_and_says_whose_its_id_is() {
         assert_eq!((ready.holds, ready.reason), (Some(false), "IdInUse"), "{state:?}");
     }
 }
+
+/// D12: an HSM that missed the end of a connection is not forgotten because the next connect begins; when that one stands, it tells the HSM.
+#[test]
+fn an_attempt_to_connect_goes_on_saying_which_hsms_were_not_told() {
+    let hsms = vec!["hsm-b".to_owned()];
+    let unconfirmed = Some(Unconfirmed { hsms, replicas_lost: Vec::new() });
+    let untold = Findings { unconfirmed, ..Findings::default() };
+    let status = moved(&store(CustomKeyStoreStatus::default()), ConnectionState::Disconnected, at(1));
+    let conditions = conditions_after(&store(status.clone()), &status, &untold, at(1));
+    let disconnected = store(CustomKeyStoreStatus { conditions, ..status });
+    assert!(is_unconfirmed(&disconnected));
+    for (next, says) in [
+        (ConnectionState::Connecting, true),
+        (ConnectionState::Connected, false),
+        (ConnectionState::Disconnected, false),
+        (ConnectionState::Failed, false),
+    ] {
+        let status = moved(&disconnected, next, at(2));
+        let conditions = conditions_after(&disconnected, &status, &Findings::default(), at(2));
+        assert_eq!(is_unconfirmed(&store(CustomKeyStoreStatus { conditions, ..status })), says, "{next:?}");
+    }
+}
