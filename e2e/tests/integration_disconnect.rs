@@ -1,6 +1,7 @@
 //! Disconnects that an HSM or a gateway replica sleeps through, or that the cluster's object is missing from: what is said, what is waited for,
-//! and that the end is caught up (D12, INV-36); and what a connect that fails leaves.
+//! and that the end is caught up (D12, INV-36); and that a removed store or a failed connect leaves nothing either.
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -15,8 +16,11 @@ use e2e::sdk::bytes;
 use e2e::wait::{Look, until};
 use hsm_client::{HsmError, ReturnCode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
 use operator_api::{ConnectionErrorCode, ConnectionState, CustomKeyStore};
 use rustix::process::Signal;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 /// The gateway renews its Lease every 10 s for 30 s, so one that was stopped just after a look has so long to live at least.
@@ -116,27 +120,69 @@ async fn a_disconnect_without_the_clusters_object_is_unconfirmed_until_its_hsms_
     nobody_honours(&hsms, &tenant, generation).await
 }
 
-/// D12: what a run of an attempt registered before it crashed is gone when the attempt fails, at whatever step that is.
+/// D12, INV-41, INV-44.
 #[tokio::test]
-async fn a_connect_that_fails_leaves_no_delegate_of_an_earlier_run_of_it() -> Result<()> {
+async fn neither_a_removed_store_nor_a_failed_connect_leaves_in_an_hsm_what_the_next_one_meets() -> Result<()> {
     let mut installation = Installation::start().await?;
     let tenant = quickstart::ready(&installation).await?;
-    let hsms = gateways_view(&installation, &tenant).await?;
+    removed_with_an_hsm_away(&installation, &tenant).await.context("a removed store")?;
+    failed_after_a_crash(&mut installation, &tenant).await.context("a failed connect")
+}
+
+/// What a store could not give back to an HSM that was away is given back in its stead when its successor meets that HSM.
+async fn removed_with_an_hsm_away(installation: &Installation, tenant: &Tenant) -> Result<()> {
+    let (former, generation) = (store_id(tenant).await?, generation(tenant).await?);
+    let hsms = gateways_view(installation, tenant).await?;
+    delete(installation, "kmskey", &tenant.keys()).await?;
+    let pod = installation.pods.names().pop().context("no pods")?;
+    installation.pods.hold_down(&pod);
     tenant.disconnect(NAME).await?;
-    stop_controllers(&mut installation);
+    let stores = tenant.stores();
+    delete(installation, "customkeystore", &stores).await?;
+
+    let spec = json!({ "cloudHsmClusterRef": { "name": NAME }, "connection": "CONNECTED" });
+    let successor = serde_json::from_value(json!({
+        "apiVersion": "keystores.dev/v1alpha1", "kind": "CustomKeyStore", "metadata": { "name": NAME }, "spec": spec,
+    }))?;
+    stores.create(&PostParams::default(), &successor).await?;
+    tenant.store_reaches(NAME, ConnectionState::Connected).await?;
+    installation.pods.release(&pod);
+    quickstart::every_hsm_serves(installation, tenant).await?;
+    ensure!(store_id(tenant).await? != former, "the former store came back");
+    nobody_honours_of(&hsms, &former, generation).await
+}
+
+/// Deletes the quickstart's object of one kind past its protection, and waits until it is gone.
+async fn delete<K>(installation: &Installation, kind: &str, objects: &Api<K>) -> Result<()>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    installation.kubectl(&["annotate", kind, NAME, "--namespace", NAME, "keystores.dev/unprotect=true"])?;
+    objects.delete(NAME, &DeleteParams::default()).await?;
+    until(&format!("the {kind} to be gone"), PATIENCE, || async {
+        Ok(objects.get_opt(NAME).await?.map_or(Look::Done(()), |left| Look::NotYet(format!("{left:?}"))))
+    })
+    .await
+}
+
+/// What a run of an attempt registered before it crashed is gone when the attempt fails, at whatever step that is.
+async fn failed_after_a_crash(installation: &mut Installation, tenant: &Tenant) -> Result<()> {
+    let hsms = gateways_view(installation, tenant).await?;
+    tenant.disconnect(NAME).await?;
+    stop_controllers(installation);
     tenant.want_connection(NAME, "CONNECTED").await?;
-    controllers_die_at(&mut installation, "connect.register-delegates:lost-reply").await?;
-    let generation = generation(&tenant).await?;
-    let honoured = opened_by_each(&hsms, &tenant, generation).await?.iter().any(|(_, opened)| opened.is_ok());
+    controllers_die_at(installation, "connect.register-delegates:lost-reply").await?;
+    let (id, generation) = (store_id(tenant).await?, generation(tenant).await?);
+    let honoured = opened_by_each(&hsms, &id, generation).await?.iter().any(|(_, opened)| opened.is_ok());
     ensure!(honoured, "no HSM had a delegate of generation {generation} to leave");
 
     installation.apply(&password_secret(NAME, "supplied", "wrong0password1"))?;
     let reference = json!({ "spec": { "keyStorePasswordSecretRef": { "name": "supplied", "key": "password" } } });
     tenant.patch_store(NAME, reference).await?;
-    stop_controllers(&mut installation);
-    start_controllers(&mut installation).await?;
+    stop_controllers(installation);
+    start_controllers(installation).await?;
     assert_eq!(tenant.store_fails(NAME).await?, ConnectionErrorCode::InvalidCredentials);
-    nobody_honours(&hsms, &tenant, generation).await
+    nobody_honours(&hsms, tenant, generation).await
 }
 
 async fn generation(tenant: &Tenant) -> Result<u64> {
@@ -172,22 +218,26 @@ async fn store_id(tenant: &Tenant) -> Result<String> {
     tenant.stores().get(NAME).await?.spec.custom_key_store_id.context("no store id")
 }
 
-/// What each HSM answers the very certificate that the generation was opened to.
+/// What each HSM answers the very certificate that a store's generation was opened to.
 async fn opened_by_each(
     hsms: &Hsms,
-    tenant: &Tenant,
+    store_id: &str,
     generation: u64,
 ) -> Result<Vec<(String, std::result::Result<(), HsmError>)>> {
-    let (id, mut opened) = (store_id(tenant).await?, Vec::new());
+    let mut opened = Vec::new();
     for session in hsms.sessions().await? {
-        opened.push((session.identity().hsm_id.clone(), session.open_delegation(&id, generation).await));
+        opened.push((session.identity().hsm_id.clone(), session.open_delegation(store_id, generation).await));
     }
     Ok(opened)
 }
 
-/// The generation is dead on every HSM.
+/// The generation of the tenant's store is dead on every HSM.
 async fn nobody_honours(hsms: &Hsms, tenant: &Tenant, generation: u64) -> Result<()> {
-    for (hsm, opened) in opened_by_each(hsms, tenant, generation).await? {
+    nobody_honours_of(hsms, &store_id(tenant).await?, generation).await
+}
+
+async fn nobody_honours_of(hsms: &Hsms, store_id: &str, generation: u64) -> Result<()> {
+    for (hsm, opened) in opened_by_each(hsms, store_id, generation).await? {
         assert_eq!(opened, Err(HsmError::Refused(ReturnCode::DelegationNotLive)), "{hsm} honours it");
     }
     Ok(())

@@ -2,7 +2,7 @@
 //!
 //! [`step`] decides every state × event pair. [`ConnectStep`] orders the work of a connect. [`precondition`] holds the
 //! checks that fail fast, [`kmsuser`] what the HSMs say about the user, [`wish`] what a manifest asks for (D17), [`drain`] when
-//! a disconnect is done (D12).
+//! a disconnect is done (D12), [`left_claim`] which claims in HSMs nobody will give back (INV-41).
 
 mod connect_step;
 pub mod drain;
@@ -10,6 +10,7 @@ mod effect;
 mod error_code;
 mod event;
 pub mod kmsuser;
+pub mod left_claim;
 pub mod precondition;
 mod state;
 mod step;

@@ -2,7 +2,7 @@
 
 use hsm_client::{HsmError, ReturnCode, Session};
 
-use super::error::StoreError;
+use super::{error::StoreError, left_claims};
 use crate::{
     context::Context,
     effect::{self, Site},
@@ -52,14 +52,25 @@ pub(super) async fn commanded<T>(
 }
 
 /// Claims the cluster for the store in one HSM (INV-44), and ends every earlier connection there: an HSM that was away during a disconnect
-/// must not go on honouring what was disconnected, whatever becomes of this connection (D12).
+/// must not go on honouring what was disconnected, whatever becomes of this connection (D12). A claim that a removed store could not give back
+/// there is given back in its stead.
 pub(super) async fn claim(context: &Context, session: &Session, connection: &Connection) -> Result<(), CommandError> {
     let Connection { store_id, generation } = connection;
-    let claim = async |fence| session.claim_cluster(store_id, fence).await;
-    commanded(context, session, Site::ConnectClaimCluster, claim).await?;
+    match claim_for(context, session, store_id).await {
+        Err(CommandError::Hsm(HsmError::Refused(ReturnCode::ClaimHeld))) => {
+            Box::pin(left_claims::end(context, session)).await?;
+            claim_for(context, session, store_id).await?;
+        }
+        claimed => claimed?,
+    }
     let earlier = generation.saturating_sub(1);
     let drop = async |fence| session.drop_generation(store_id, earlier, fence).await;
     commanded(context, session, Site::ConnectDropEarlier, drop).await.map(|_drained| ())
+}
+
+async fn claim_for(context: &Context, session: &Session, store_id: &str) -> Result<(), CommandError> {
+    let claim = async |fence| session.claim_cluster(store_id, fence).await;
+    commanded(context, session, Site::ConnectClaimCluster, claim).await
 }
 
 /// Lets the gateway use the store's keys through one HSM under this generation.

@@ -187,20 +187,32 @@ async fn drop_on(context: &Context, session: &Session, connection: &Connection) 
     Ok(None)
 }
 
-/// Gives the store's claim on the cluster back on every active HSM. Returns those that still hold it (INV-41, INV-44).
+/// What became of a store's claim on its cluster.
+#[derive(Debug, Default)]
+pub(super) struct Released {
+    /// HSMs in service that still hold it: they are waited for.
+    pub(super) holding: Vec<String>,
+    /// The cluster, if HSMs of it that are away may hold it: nobody waits for those (CKS-70), so whoever meets them must know that it is to end.
+    pub(super) left_in: Option<String>,
+}
+
+/// Gives the store's claim on the cluster back on every HSM that can be reached (INV-41, INV-44). Idempotent.
 ///
 /// # Errors
 /// Only what stops all of it.
-pub(super) async fn release_claims(context: &Context, store: &CustomKeyStore) -> Result<Vec<String>, StoreError> {
-    let Some(cluster) = observe::cluster(context, store).await? else { return Ok(Vec::new()) };
-    if store.spec.custom_key_store_id.is_none() || cluster.spec.cluster_id.is_none() {
-        return Ok(Vec::new());
+pub(super) async fn release_claims(context: &Context, store: &CustomKeyStore) -> Result<Released, StoreError> {
+    if store.spec.custom_key_store_id.is_none() {
+        return Ok(Released::default());
     }
+    let Some(cluster) = observe::own_cluster(context, store).await? else {
+        let left_in = store.status.as_ref().and_then(|status| status.cloud_hsm_cluster_id.clone());
+        return Ok(Released { holding: Vec::new(), left_in });
+    };
+    let connection = connect::connection(store);
     let active: Vec<_> =
         members(&cluster).into_iter().filter(|member| member.active).map(|member| member.hsm_id).collect();
     let (sessions, unreached) = open(context, store, &cluster, Vec::new()).await?;
-    let mut holding: Vec<String> = unreached.into_iter().filter(|hsm_id| active.contains(hsm_id)).collect();
-    let connection = connect::connection(store);
+    let (mut holding, away): (Vec<_>, Vec<_>) = unreached.into_iter().partition(|hsm_id| active.contains(hsm_id));
     for session in sessions {
         match delegates::release(context, &session, &connection).await {
             // Held by another store means: not by this one.
@@ -209,5 +221,6 @@ pub(super) async fn release_claims(context: &Context, store: &CustomKeyStore) ->
             Err(CommandError::Hsm(_)) => holding.push(session.identity().hsm_id.clone()),
         }
     }
-    Ok(holding)
+    let all = away.is_empty() && are_all_listed(&cluster, connection.generation);
+    Ok(Released { holding, left_in: (!all).then(|| connect::cluster_id(&cluster)) })
 }

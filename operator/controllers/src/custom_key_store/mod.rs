@@ -15,6 +15,7 @@ mod gateways;
 mod identity;
 mod keep;
 mod kmsuser;
+mod left_claims;
 mod members;
 mod observe;
 mod passwords;

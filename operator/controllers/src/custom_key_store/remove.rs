@@ -3,7 +3,7 @@
 use kube::{Api, ResourceExt, api::ListParams};
 use operator_api::{CustomKeyStore, KmsKey, RecordedKind, RecoveryRecord, labels};
 
-use super::{disconnect, error::StoreError, identity};
+use super::{connect, disconnect, error::StoreError, identity, left_claims};
 use crate::{
     context::Context,
     effect::Site,
@@ -12,7 +12,8 @@ use crate::{
     report::Controller,
 };
 
-/// Why a DISCONNECTED store cannot go yet: it has keys, those pending deletion included (spec 2.9).
+/// Why a DISCONNECTED store cannot go yet: it has keys, those pending deletion included (spec 2.9), or an HSM in service holds its claim. HSMs that
+/// are away keep nobody waiting; that they may hold it is noted.
 pub(super) async fn obstacle(context: &Context, store: &CustomKeyStore) -> Result<Option<String>, StoreError> {
     let api = Api::<KmsKey>::namespaced(context.client.clone(), &store.namespace().unwrap_or_default());
     let listed = api.list(&ListParams::default()).await.map(|keys| keys.items);
@@ -23,9 +24,15 @@ pub(super) async fn obstacle(context: &Context, store: &CustomKeyStore) -> Resul
     if count > 0 {
         return Ok(Some(format!("{count} KMS keys are in this store; it goes when they are gone")));
     }
-    let holding = disconnect::release_claims(context, store).await?;
-    Ok((!holding.is_empty())
-        .then(|| format!("these HSMs have not given back the store's claim: {}", holding.join(", "))))
+    let released = disconnect::release_claims(context, store).await?;
+    if !released.holding.is_empty() {
+        let holding = released.holding.join(", ");
+        return Ok(Some(format!("these HSMs have not given back the store's claim: {holding}")));
+    }
+    if let Some(cluster_id) = released.left_in {
+        left_claims::note(context, &cluster_id, &connect::connection(store)).await?;
+    }
+    Ok(None)
 }
 
 /// Gives the claims back and lets the object go. The cluster, its users and its keys stay (CKS-70).
