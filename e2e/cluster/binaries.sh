@@ -45,7 +45,7 @@ make_kubernetes() { # make_kubernetes FOLDER
   # Without the stamped version the API server calls itself v0.0.0 and kubeadm refuses.
   (cd "$here/kubernetes" && build build -o "$1/kube" -ldflags "-s -w
     -X k8s.io/component-base/version.gitVersion=$kubernetes_version
-    -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=${minor%%.*}" .)
+    -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=${minor%%.*}" .) || return
   local each
   for each in "${components[@]}"; do ln -s kube "$1/$each"; done
 }
@@ -64,7 +64,8 @@ provide() {
   temporary=$(new_folder "$name") log=$temporary.log
   # shellcheck disable=SC2064  # these names, now
   trap "tail -n 40 '$log' >&2; rm -rf '$temporary' '$log'" EXIT
-  "make_$name" "$temporary" >"$log" 2>&1
+  # What was fetched and compiled before a failure is in the caches of Go, so another try goes on from there.
+  again "building $name" logged "$log" "make_$name" "$temporary"
   trap - EXIT
   rm "$log"
   mv -T "$temporary" "$final"

@@ -110,7 +110,10 @@ pull_official() {
     sleep 0.1
   done
   if [ $try = 100 ]; then kill $pull; fi
-  wait $pull 2>/dev/null
+  wait $pull 2>/dev/null && return
+  # One that began to answer is asked again; one that is not there is not.
+  grep -q 'Pulling from' "$log" || return
+  again "pulling the official node image" logged "$log" docker pull "$official"
 }
 
 # --- up
@@ -140,7 +143,7 @@ reuse() {
   stopped=$(docker ps -a --filter "label=io.x-k8s.kind.cluster=$name" --filter status=exited --format '{{.Names}}')
   # shellcheck disable=SC2086  # a list of words
   if [ -n "$stopped" ]; then say "starting stopped nodes of $name: "$stopped; docker start $stopped >/dev/null; fi
-  wait_ready "$name" 90 || fail "cluster $name exists but is not healthy; delete it: $0 down $name"
+  wait_ready "$name" 300 || fail "cluster $name exists but is not healthy; delete it: $0 down $name"
 }
 
 create() {
@@ -154,15 +157,21 @@ create() {
   echo "$daemon" >"$state/daemon"
   key "$(cat "$config")" >"$state/config"
   say "creating cluster $name with $daemon Docker and $image"
-  if ! "$kind" create cluster --name "$name" --config "$config" --image "$image" --kubeconfig "$state/kubeconfig" --retain >"$state/kind.log" 2>&1; then
-    "$kind" export logs "$state/logs" --name "$name" >/dev/null 2>&1 || true
-    "$kind" delete cluster --name "$name" --kubeconfig "$state/kubeconfig" >/dev/null 2>&1 || true
-    tail -n 30 "$state/kind.log" >&2
-    fail "kind could not create cluster $name; its logs: $state/kind.log and $state/logs"
-  fi
+  again "creating cluster $name" start_nodes "$name" ||
+    { tail -n 30 "$state/kind.log" >&2; fail "kind could not create cluster $name; its logs: $state/kind.log and $state/logs"; }
   say "nodes are started; waiting until they and the cluster's own pods are ready"
   wait_ready "$name" 600 || { kubectl_in "$name" get nodes,pods -A -o wide >&2; fail "cluster $name did not become ready within 600 s; it is left for you to look at: export KUBECONFIG=$state/kubeconfig"; }
   touch "$state/complete"
+}
+
+# start_nodes NAME: an attempt that fails leaves its logs and no nodes
+start_nodes() {
+  local name=$1 state=$clusters/$1
+  logged "$state/kind.log" "$kind" create cluster --name "$name" --config "$config" --image "$image" --kubeconfig "$state/kubeconfig" --retain && return
+  rm -rf "$state/logs"
+  "$kind" export logs "$state/logs" --name "$name" >/dev/null 2>&1 || true
+  "$kind" delete cluster --name "$name" --kubeconfig "$state/kubeconfig" >/dev/null 2>&1 || true
+  return 1
 }
 
 wait_ready() { # wait_ready NAME SECONDS: API, all four nodes, DNS, volume provisioner

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# common.sh: what every script of this folder shares: the cache folder, progress lines, locks. Sourced, never run.
+# common.sh: what every script of this folder shares: the cache folder, progress lines, repetition, locks. Sourced, never run.
 
 cache=${KEYSTORE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/keystore-operator}
 # Exported so that a script called by another one uses the same folder.
@@ -18,6 +18,21 @@ usage() { sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; }
 
 # key WORDS...: a short name for exactly these versions and files.
 key() { printf '%s\n' "$@" | sha256sum | cut -c1-12; }
+
+# again WHAT COMMAND...: run COMMAND (a function too), and up to twice more if it fails. For what needs a network or a registry, and may be
+# repeated. A function must return at its first failure by itself, because "set -e" rests in it.
+again() {
+  local what=$1 pause; shift
+  for pause in 5 20; do
+    "$@" && return
+    say "$what failed; trying again in $pause s"
+    sleep "$pause"
+  done
+  "$@"
+}
+
+# logged FILE COMMAND...: run COMMAND with all that it prints in FILE, in place of what was there
+logged() { "${@:2}" >"$1" 2>&1; }
 
 # locked NAME COMMAND...: run COMMAND (a function too) while nobody else runs one under NAME. The descriptor is closed in daemons by "9>&-".
 locked() {

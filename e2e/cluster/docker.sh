@@ -130,14 +130,14 @@ start_daemon() {
     -H "$DOCKER_HOST" --bridge=none --default-address-pool "base=$addresses,size=24" --cgroup-parent "/$cgroup" \
     --exec-opt native.cgroupdriver=cgroupfs --userland-proxy=false "${extra[@]}" \
     </dev/null >"$state/dockerd.log" 2>&1 9>&- &
-  local try
-  for ((try = 0; try < 150; try++)); do
+  local pid=$! end=$((EPOCHSECONDS + 120)) # three seconds are usual
+  while kill -0 "$pid" 2>/dev/null && [ $EPOCHSECONDS -lt $end ]; do
     if answers; then return; fi
     sleep 0.1
   done
   tail -n 20 "$state/dockerd.log" >&2
-  clean_up
-  fail "dockerd did not answer within 15 s"
+  cp "$state/dockerd.log" "$run/dockerd.log"; clean_up # which deletes the daemon's folder
+  fail "dockerd ended, or did not answer within 120 s; its log: $run/dockerd.log"
 }
 
 down() {

@@ -60,20 +60,24 @@ discard() {
 
 make_base() {
   [ -e "$base" ] && return
+  say "node image: fetching a minimal Debian (once)"
+  again "fetching a minimal Debian" fetch_base
+  mv "$base.part.tar" "$base"
+}
+fetch_base() {
   local sources=/etc/apt/sources.list.d/debian.sources
   [ -e $sources ] || sources=/etc/apt/sources.list
-  say "node image: fetching a minimal Debian (once)"
+  rm -f "$base.part.tar"
   # shellcheck disable=SC2016  # mmdebstrap expands $1
   mmdebstrap --quiet --variant=minbase --include=$packages \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/usr/share/i18n "$1"/usr/share/bash-completion "$1"/etc/apt/sources.list*' \
     bookworm "$base.part.tar" $sources >&2
-  mv "$base.part.tar" "$base"
 }
 
 add_kind_files() {
   local module
-  module=$(cd / && GOFLAGS='' go mod download -json "$kind_module" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+  module=$(cd / && again "fetching $kind_module" env GOFLAGS='' go mod download -json "$kind_module" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
   files=$module/images/base/files
   mkdir -p "$root"/kind/{bin,manifests} "$root"/etc/{containerd,kubernetes/manifests,systemd/system/kubelet.service.d} "$root/opt/cni"
   install -m 0755 "$files/usr/local/bin/entrypoint" "$here/node/crictl" "$root/usr/local/bin/"
@@ -157,13 +161,13 @@ pack() { # pack NAME OPTION... -- IMAGE...
 
 # A containerd of our own writes into the node's content store, so that nothing is imported when a node starts.
 preload_images() {
-  local each
+  local each end=$((EPOCHSECONDS + 60))
   printf 'version = 2\noom_score = 0\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n' >"$work/containerd.toml"
   containerd --config "$work/containerd.toml" --root "$root/var/lib/containerd" --state "$work/state" --address "$work/c.sock" \
     >"$work/containerd.log" 2>&1 9>&- &
   containerd=$!
-  for ((each = 0; each < 100; each++)); do
-    if ctr -a "$work/c.sock" version >/dev/null 2>&1; then break; fi
+  until ctr -a "$work/c.sock" version >/dev/null 2>&1; do
+    [ $EPOCHSECONDS -lt $end ] || fail "containerd did not answer within 60 s: $(tail -n 5 "$work/containerd.log")"
     sleep 0.1
   done
   for each in "$stage"/*.tar; do ctr -a "$work/c.sock" -n k8s.io images import --no-unpack "$each" >/dev/null; done

@@ -38,12 +38,13 @@ install() { # install PACKAGE...
   say "installing Debian packages: $*"
   export DEBIAN_FRONTEND=noninteractive
   local log; log=$(mktemp)
-  if ! apt_install "$@" >"$log" 2>&1 && ! { apt-get update && apt_install "$@"; } >"$log" 2>&1; then
+  if ! logged "$log" apt_install "$@" && ! again "fetching Debian packages" logged "$log" apt_update_and_install "$@"; then
     tail -n 20 "$log" >&2; fail "apt-get could not install $* (whole log: $log)"
   fi
   rm "$log"
 }
 apt_install() { apt-get install -y -q --no-install-recommends --no-remove --no-upgrade "$@"; }
+apt_update_and_install() { apt-get update && apt_install "$@"; }
 
 docker_packages() {
   if docker info >/dev/null 2>&1; then return; fi

@@ -75,7 +75,7 @@ start_their_daemon() {
     "--pidfile=$work/theirs/dockerd.pid" -H "unix://$work/theirs/docker.sock" --bridge=none --userland-proxy=false "${extra[@]}" \
     </dev/null >"$work/theirs/log" 2>&1 &
   their_daemon=$!
-  for ((try = 0; try < 150; try++)); do
+  for ((try = 0; try < 1200; try++)); do
     if their_docker version >/dev/null 2>&1; then break; fi
     sleep 0.1
   done

@@ -21,7 +21,7 @@ make_environment() {
   # Scripts in an environment name its folder, so it is made in place; "complete" is what a half-made one lacks: bin/aws comes last.
   rm -rf "$folder"
   python3 -m venv "$folder"
-  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt" >&2
+  again "installing the AWS CLI and boto3" "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt" >&2
 }
 
 [ -x "$folder/bin/aws" ] || locked aws-cli make_environment >&2

@@ -71,7 +71,7 @@ push() {
   lines=$(build)
   while read -r name tag file; do
     say "pushing $1/$name:$tag"
-    "$crane" push "$file" "$1/$name:$tag" >/dev/null || fail "$1/$name:$tag could not be pushed; is $1 a registry and a path that you may write to?"
+    again "pushing $1/$name:$tag" "$crane" push "$file" "$1/$name:$tag" >/dev/null || fail "$1/$name:$tag could not be pushed; is $1 a registry and a path that you may write to?"
   done <<<"$lines"
   echo "$lines"
 }
