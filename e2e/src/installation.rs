@@ -24,6 +24,7 @@ use crate::kubectl::{apply, kinds_are_served, kubectl};
 use crate::pods::{Pods, mounts, template};
 use crate::process::Process;
 use crate::sdk::Caller;
+use crate::supervised::Supervised;
 use crate::wait::{Look, until};
 
 /// The chart's name and the release name of the bench.
@@ -43,7 +44,7 @@ pub struct Installation {
     /// The HSM pods.
     pub pods: Pods,
     /// The controllers' processes by number; the test may kill and restart them.
-    pub controllers: BTreeMap<u8, Process>,
+    pub controllers: BTreeMap<u8, Supervised>,
     gateway: Option<Process>,
     deployments: BTreeMap<String, PodSpec>,
     /// The API server it runs against.
@@ -89,10 +90,18 @@ impl Installation {
     /// When it cannot be started.
     pub async fn start_controllers(&mut self, number: u8, environment: &[(&str, &str)]) -> Result<()> {
         let name = format!("controllers-{number}");
-        let program = program_of(environment)?;
-        let command = self.command(&program, RELEASE, SYSTEM_NAMESPACE, &name, number).await?;
-        let process = self.launch(command, &name, environment)?;
-        self.controllers.insert(number, process);
+        // Leaders that are to crash at a named effect are another program: the product has no such switch.
+        let crashes = environment.iter().any(|(name, _)| [crash::VARIABLE, crash::TRACE].contains(name));
+        let program = ours(if crashes { "controllers-that-crash" } else { "keystore-operator" })?;
+        let mut command = self.command(&program, RELEASE, SYSTEM_NAMESPACE, &name, number).await?;
+        command.envs(environment.iter().copied());
+        let log = self.log(&name);
+        let replica = if crashes {
+            Supervised::once(&name, &mut command, &log)?
+        } else {
+            Supervised::start(&name, command, &log)?
+        };
+        self.controllers.insert(number, replica);
         Ok(())
     }
 
@@ -132,8 +141,9 @@ impl Installation {
     /// When it does not come up within a minute.
     pub async fn gateway_replica(&self, number: u8, name: &str, environment: &[(&str, &str)]) -> Result<Process> {
         let program = ours("keystore-operator")?;
-        let command = self.command(&program, "keystore-gateway", GATEWAY_NAMESPACE, name, number).await?;
-        let process = self.launch(command, name, environment)?;
+        let mut command = self.command(&program, "keystore-gateway", GATEWAY_NAMESPACE, name, number).await?;
+        command.envs(environment.iter().copied());
+        let process = Process::start(name, &mut command, &self.log(name))?;
         let address = format!("{}:8443", self.pods.address(number));
         until("the gateway to listen", Duration::from_secs(60), || async {
             Ok(match std::net::TcpStream::connect(&address) {
@@ -232,16 +242,9 @@ impl Installation {
         Ok(command)
     }
 
-    fn launch(&self, mut command: Command, name: &str, environment: &[(&str, &str)]) -> Result<Process> {
-        command.envs(environment.iter().copied());
-        Process::start(name, &mut command, &self.plane.folder().join(format!("{name}.log")))
+    fn log(&self, name: &str) -> PathBuf {
+        self.plane.folder().join(format!("{name}.log"))
     }
-}
-
-/// Leaders that are to crash at a named effect are another program: the product has no such switch.
-fn program_of(environment: &[(&str, &str)]) -> Result<PathBuf> {
-    let crashes = environment.iter().any(|(name, _)| [crash::VARIABLE, crash::TRACE].contains(name));
-    ours(if crashes { "controllers-that-crash" } else { "keystore-operator" })
 }
 
 /// What `helm template` makes of the chart with its default values. The release is in `default`, as `make demo` installs it: the chart makes

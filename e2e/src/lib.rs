@@ -36,5 +36,6 @@ pub mod scenario;
 pub mod sdk;
 pub mod sealed_store;
 pub mod search;
+pub mod supervised;
 pub mod tls;
 pub mod wait;

@@ -19,9 +19,9 @@ use crate::control_plane::client_of;
 use crate::crash::VARIABLE;
 use crate::installation::Installation;
 use crate::kubectl::{kinds_are_served, kubectl};
-use crate::process::Process;
 use crate::quickstart::NAME;
 use crate::scenario::PATIENCE;
+use crate::supervised::Supervised;
 use crate::wait::{Look, until};
 
 /// Our kinds in a tenant's namespace, in the order of reference.
@@ -268,7 +268,7 @@ pub async fn controllers_die_at(installation: &mut Installation, plan: &str) -> 
     installation.free_lease().await?;
     installation.start_controllers(2, &[(VARIABLE, plan)]).await?;
     until(&format!("the leader to die at {plan}"), PATIENCE, || {
-        let ended = installation.controllers.get_mut(&2).map(Process::ended);
+        let ended = installation.controllers.get(&2).map(Supervised::ended);
         let died = matches!(ended, Some(Ok(Some(_))));
         async move { Ok(if died { Look::Done(()) } else { Look::NotYet("it runs".to_owned()) }) }
     })

@@ -11,6 +11,7 @@ use e2e::scenario::{PATIENCE, Tenant};
 use e2e::sdk::bytes;
 use e2e::sealed_store::{Owner, key_material};
 use e2e::search::{Needles, files, memory};
+use e2e::supervised::Supervised;
 use e2e::wait::{Look, until};
 use hsm_client::KeyId;
 use k8s_openapi::api::core::v1::Secret;
@@ -38,7 +39,7 @@ async fn key_material_is_in_hsms_and_nowhere_else() -> Result<()> {
     let needles = Needles::of(&material);
     the_search_finds_what_is_there(&installation, &needles)?;
 
-    let processes = installation.controllers.values().map(e2e::process::Process::id).collect::<Vec<_>>();
+    let processes = installation.controllers.values().filter_map(Supervised::id).collect::<Vec<_>>();
     for process in processes.into_iter().chain([installation.gateway()?.id()]) {
         let found = memory(process, &needles)?;
         ensure!(found.bytes > LEAST_MEMORY, "only {} bytes of process {process} were looked at", found.bytes);
