@@ -6,6 +6,9 @@ use operator_api::CloudHsmCluster;
 use crate::cluster::Cluster;
 use crate::hsm::Hsms;
 use crate::process::Process;
+use crate::quickstart::{NAME, in_service};
+use crate::scenario::{PATIENCE, Tenant};
+use crate::wait::{Look, until};
 
 /// Where an HSM serves its clients.
 const KEY_PORT: u16 = 2223;
@@ -16,6 +19,23 @@ pub struct ReachedHsms {
     /// The HSMs at forwarded ports, in the order of the cluster's status.
     pub hsms: Hsms,
     _forwards: Vec<Process>,
+}
+
+impl ReachedHsms {
+    /// Waits until each of them knows the present connection of the quickstart's store: two are enough for CONNECTED. One that does was logged
+    /// in to since, and told whatever it had missed.
+    ///
+    /// # Errors
+    /// When one does not in time.
+    pub async fn every_one_serves(&self, cluster: &Cluster, tenant: &Tenant) -> Result<()> {
+        let client = cluster.admin().await?;
+        until("every HSM to be in service", PATIENCE, || async {
+            let store = tenant.stores().get(NAME).await?;
+            let served = in_service(&client, &store, &self.hsms).await;
+            Ok(served.map_or_else(|error| Look::NotYet(format!("{error:#}")), |_| Look::Done(())))
+        })
+        .await
+    }
 }
 
 /// Forwards the key port of every HSM of an ACTIVE cluster.

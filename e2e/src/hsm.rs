@@ -17,7 +17,7 @@ use hsm_initialization::custody::SecretName;
 use hsm_initialization::custody::entry::{CUSTOMER_CERTIFICATE, CUSTOMER_KEY};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
-use operator_api::CloudHsmCluster;
+use operator_api::{CloudHsmCluster, KmsKey};
 use zeroize::Zeroizing;
 
 use crate::installation::{GATEWAY_NAMESPACE, VAULT_NAMESPACE, entry};
@@ -203,6 +203,15 @@ pub async fn refused_logins(session: &Session) -> Result<u64> {
     let commands = session.hsm_info().await?.commands;
     let logins = commands.iter().filter(|count| count.command == hsm_protocol::Command::Login as u32);
     Ok(logins.map(|count| count.refused).sum())
+}
+
+/// The id by which the HSMs know a key.
+///
+/// # Errors
+/// When the key has none yet.
+pub fn id_of(key: &KmsKey) -> Result<KeyId> {
+    let id = uuid::Uuid::parse_str(key.spec.key_id.as_deref().context("the key has no id")?)?;
+    Ok(KeyId(*id.as_bytes()))
 }
 
 fn identity(secret: &Secret) -> Result<Arc<ClientIdentity>> {

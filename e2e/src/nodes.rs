@@ -5,10 +5,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::cluster::Cluster;
+use crate::wait::{Look, until};
 
 /// The table that cuts a node off. Everything it drops crosses the node's only link, pods' packets as well: they are routed.
 const CUT: &str = "table inet keystore-partition {
@@ -110,11 +112,30 @@ impl Node {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// Whether a TCP connection from this node to `address` comes about within two seconds.
+    /// Waits until a TCP connection from this node to `address` comes about.
     ///
     /// # Errors
-    /// When Docker cannot be asked.
-    pub fn reaches(&self, address: &str) -> Result<bool> {
+    /// When none does within two minutes.
+    pub async fn reaches(&self, address: &str) -> Result<()> {
+        until(&format!("{} to reach {address}", self.name), Duration::from_secs(120), || async {
+            Ok(if self.connects(address)? { Look::Done(()) } else { Look::NotYet("no answer within 2 s".to_owned()) })
+        })
+        .await
+    }
+
+    /// Tries a TCP connection from this node to `address` three times: one that is only slow is not taken for one that is cut off.
+    ///
+    /// # Errors
+    /// When one comes about.
+    pub fn does_not_reach(&self, address: &str) -> Result<()> {
+        for _ in 0..3 {
+            ensure!(!self.connects(address)?, "{} still reaches {address}", self.name);
+        }
+        Ok(())
+    }
+
+    /// Whether a TCP connection comes about within two seconds.
+    fn connects(&self, address: &str) -> Result<bool> {
         let (host, port) = address.rsplit_once(':').context("an address without a port")?;
         let script = format!("exec 3<>/dev/tcp/{host}/{port}");
         Ok(docker(&["exec", &self.name, "timeout", "2", "bash", "-c", &script])?.status.success())

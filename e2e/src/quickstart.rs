@@ -66,12 +66,18 @@ pub async fn every_hsm_serves(installation: &Installation, tenant: &Tenant) -> R
     .with_context(|| installation.last_words())
 }
 
-/// How many HSMs open the present connection to the gateway.
 async fn serve(client: &Client, store: &CustomKeyStore, cluster: &CloudHsmCluster) -> Result<usize> {
+    in_service(client, store, &Hsms::of(client, cluster).await?).await
+}
+
+/// How many HSMs these are, if all of them open the store's present connection to the gateway.
+///
+/// # Errors
+/// When one does not, or cannot be reached.
+pub async fn in_service(client: &Client, store: &CustomKeyStore, hsms: &Hsms) -> Result<usize> {
     let id = store.spec.custom_key_store_id.as_deref().context("no store id")?;
     let generation = store.status.as_ref().and_then(|status| status.connection_generation).context("no generation")?;
-    let hsms = Hsms::of(client, cluster).await?.as_the_gateway(client).await?;
-    let sessions = hsms.sessions().await?;
+    let sessions = hsms.as_the_gateway(client).await?.sessions().await?;
     for session in &sessions {
         let opened = session.open_delegation(id, u64::try_from(generation)?).await;
         opened.with_context(|| session.identity().hsm_id.clone())?;

@@ -5,6 +5,7 @@
 use anyhow::{Context, Result};
 use e2e::cluster::Cluster;
 use e2e::forward::reach;
+use e2e::hsm::id_of;
 use e2e::installation::HSM_NAMESPACE;
 use e2e::load::Load;
 use e2e::officer;
@@ -12,7 +13,7 @@ use e2e::quickstart::{ALIAS, NAME};
 use e2e::scenario::{PATIENCE, Tenant, eventually_ok};
 use e2e::sdk::{Retries, bytes, bytes_of};
 use e2e::wait::{Look, until};
-use hsm_client::{HsmError, KMS_USER, KeyId, ReturnCode, Session};
+use hsm_client::{HsmError, KMS_USER, ReturnCode, Session};
 use operator_api::ConnectionErrorCode;
 use operator_api::kms_key::KeyState;
 use serde_json::json;
@@ -33,9 +34,10 @@ async fn a_zone_that_loses_pod_and_volume_is_refilled_with_the_same_key_and_nobo
     })
     .await?;
     let reached = reach(&cluster, &tenant.cluster_is_active(NAME).await?).await?;
-    let sessions = reached.hsms.officer_sessions().await?;
-    let filled = sessions.iter().find(|session| session.identity().hsm_id == found).context("the new HSM is absent")?;
-    assert_eq!(fingerprint(&tenant, filled).await?, expected, "the very material, not a new key");
+    anyhow::ensure!(reached.hsms.endpoints().iter().any(|hsm| hsm.hsm_id == found), "the new HSM is absent");
+    for record in reached.hsms.records_of(id_of(&tenant.keys().get(NAME).await?)?).await? {
+        assert_eq!(hex::encode(record.fingerprint), expected, "the very material, not a new key");
+    }
     load.goes_on(50).await?;
     println!("while a zone was refilled: {:?}", load.end_unharmed(100)?);
     Ok(())
@@ -65,12 +67,6 @@ fn destroy_volume(cluster: &Cluster, pod: &str) -> Result<()> {
     cluster.kubectl(&["patch", "pv", &volume, delete]).map(drop)
 }
 
-async fn fingerprint(tenant: &Tenant, session: &Session) -> Result<String> {
-    let key = tenant.keys().get(NAME).await?;
-    let id = uuid::Uuid::parse_str(key.spec.key_id.as_deref().context("no key id")?)?;
-    Ok(hex::encode(session.read_key(KeyId(*id.as_bytes())).await?.fingerprint))
-}
-
 /// SCN-3, HSM-42, T-10, CKS-43.
 #[tokio::test]
 async fn five_wrong_passwords_lock_the_store_out_of_its_next_connect_until_an_officer_sets_a_new_one() -> Result<()> {
@@ -92,6 +88,7 @@ async fn five_wrong_passwords_lock_the_store_out_of_its_next_connect_until_an_of
     tenant.key_reaches(NAME, KeyState::Enabled).await?;
     let opened = eventually_ok(&mut sdk, "decrypt", &json!({ "CiphertextBlob": blob })).await?;
     assert_eq!(bytes_of(&opened, "Plaintext")?, b"before the lockout");
+    reached.every_one_serves(&cluster, &tenant).await?;
     for session in reached.hsms.sessions().await? {
         let refused = session.login(KMS_USER, temporary.expose()).await;
         assert_eq!(refused, Err(HsmError::Refused(ReturnCode::LoginFailure)), "CKS-43: rotated by the connect");
