@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use kube::Client;
 use operator_api::ConnectionState;
 use operator_api::kms_key::KeyState;
+use serde_json::Value;
 
 use crate::application;
 use crate::binaries::{checkout, kubernetes};
@@ -146,6 +147,16 @@ impl Cluster {
         kubectl(&self.kubeconfig, arguments, None)
     }
 
+    /// The objects of a kind in a namespace, as JSON.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub fn list(&self, kind: &str, namespace: &str) -> Result<Vec<Value>> {
+        let listed = self.kubectl(&["get", kind, "--namespace", namespace, "--output=json"])?;
+        let listed: Value = serde_json::from_str(&listed)?;
+        Ok(listed["items"].as_array().cloned().unwrap_or_default())
+    }
+
     /// Applies manifests.
     ///
     /// # Errors
@@ -191,22 +202,11 @@ impl Cluster {
     /// Forwards a port of a pod to loopback for as long as the process lives.
     ///
     /// # Errors
-    /// When kubectl does not say within ten seconds which port it took.
+    /// When kubectl does not say within a minute which port it took.
     pub async fn forward(&self, pod: &str, port: u16) -> Result<(Process, u16)> {
-        let log = std::env::temp_dir().join(format!("keystore-e2e-{}-{pod}-{port}.log", std::process::id()));
-        let _old = std::fs::remove_file(&log);
-        let mut command = Command::new(kubernetes("kubectl")?);
-        command.arg(format!("--kubeconfig={}", self.kubeconfig.display()));
-        command.args(["port-forward", "--namespace", HSM_NAMESPACE, &format!("pod/{pod}"), &format!(":{port}")]);
-        let process = Process::start("kubectl port-forward", &mut command, &log)?;
-        let local = until("kubectl port-forward", Duration::from_secs(20), || async {
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
-            let port =
-                text.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|p| p.parse().ok());
-            Ok(port.map_or(Look::NotYet(text), Look::Done))
-        })
-        .await?;
-        Ok((process, local))
+        let order = ["port-forward", "--namespace", HSM_NAMESPACE, &format!("pod/{pod}"), &format!(":{port}")];
+        let local = |log: &str| -> Option<u16> { log.split("127.0.0.1:").nth(1)?.split(' ').next()?.parse().ok() };
+        self.background("kubectl port-forward", &format!("{pod}-{port}"), &order, local).await
     }
 
     /// The pod that leads the controllers, by their Lease.
@@ -214,11 +214,53 @@ impl Cluster {
     /// # Errors
     /// When nobody holds it.
     pub fn leader(&self) -> Result<String> {
-        let path = "--output=jsonpath={.spec.holderIdentity}";
-        let holder = self.kubectl(&["get", "lease", RELEASE, "--namespace", SYSTEM_NAMESPACE, path])?;
+        let holder = self.lease_holder()?;
         // A random part tells a pod's processes apart.
         let pod = holder.split('_').next().filter(|pod| !pod.is_empty());
         pod.map(str::to_owned).context("nobody holds the leader's lease")
+    }
+
+    /// Who holds the controllers' Lease: a pod, and which process of it. Empty when nobody does.
+    ///
+    /// # Errors
+    /// When there is no Lease.
+    pub fn lease_holder(&self) -> Result<String> {
+        let path = "--output=jsonpath={.spec.holderIdentity}";
+        self.kubectl(&["get", "lease", RELEASE, "--namespace", SYSTEM_NAMESPACE, path])
+    }
+
+    /// Logs the holder in every version of the controllers' Lease from now on, a line `holder=…` for each, while the process lives.
+    ///
+    /// # Errors
+    /// When kubectl does not show a renewal within a minute.
+    pub async fn watch_lease(&self) -> Result<Process> {
+        let lines = "--output=jsonpath=holder={.spec.holderIdentity}{\"\\n\"}";
+        let order = ["get", "lease", RELEASE, "--namespace", SYSTEM_NAMESPACE, "--watch", lines];
+        // kubectl reads the first one before it watches, and leaves out what it meets when the watch begins.
+        let begun = |log: &str| (log.matches("holder=").count() > 1).then_some(());
+        let (process, ()) = self.background("kubectl get --watch", "lease", &order, begun).await?;
+        Ok(process)
+    }
+
+    /// Runs kubectl until the returned value is dropped, once `begun` finds in its log what shows that it works.
+    async fn background<T>(
+        &self,
+        what: &str,
+        log: &str,
+        arguments: &[&str],
+        begun: impl Fn(&str) -> Option<T>,
+    ) -> Result<(Process, T)> {
+        let log = std::env::temp_dir().join(format!("keystore-e2e-{}-{log}.log", std::process::id()));
+        let _old = std::fs::remove_file(&log);
+        let mut command = Command::new(kubernetes("kubectl")?);
+        command.arg(format!("--kubeconfig={}", self.kubeconfig.display())).args(arguments);
+        let process = Process::start(what, &mut command, &log)?;
+        let found = until(what, Duration::from_secs(60), || async {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            Ok(begun(&text).map_or(Look::NotYet(text), Look::Done))
+        })
+        .await?;
+        Ok((process, found))
     }
 
     /// Waits until every replica of the chart's Deployments is ready again.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use e2e::cluster::Cluster;
 use e2e::forward::reach;
-use e2e::hsm::count_of;
+use e2e::hsm::{count_of, id_of};
 use e2e::installation::HSM_NAMESPACE;
 use e2e::load::Load;
 use e2e::quickstart::{ALIAS, NAME};
@@ -24,24 +24,11 @@ const ATTEMPT: Duration = Duration::from_secs(1);
 /// How often requests are counted before the machine is called too busy for it.
 const MOST_PASSES: u32 = 5;
 
-fn pods(cluster: &Cluster) -> Result<Vec<Value>> {
-    let list = cluster.kubectl(&[
-        "get",
-        "pods",
-        "--namespace",
-        HSM_NAMESPACE,
-        "--selector=app.kubernetes.io/name=hsm-sim",
-        "--output=json",
-    ])?;
-    let list: Value = serde_json::from_str(&list)?;
-    Ok(list["items"].as_array().cloned().unwrap_or_default())
-}
-
 /// D18, D19, D8.
 #[tokio::test]
 async fn the_quickstart_runs_three_hsms_on_three_workers_in_three_zones_with_three_volumes() -> Result<()> {
     let (cluster, tenant) = Cluster::ready().await?;
-    let pods = pods(&cluster)?;
+    let pods = cluster.list("pods", HSM_NAMESPACE)?;
     assert_eq!(pods.len(), 3);
     let nodes: BTreeSet<&str> = pods.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str()).collect();
     assert_eq!(nodes.len(), 3, "{nodes:?}");
@@ -65,13 +52,16 @@ async fn the_quickstart_runs_three_hsms_on_three_workers_in_three_zones_with_thr
         assert!(!pod["spec"]["hostNetwork"].as_bool().unwrap_or_default());
         assert!(!pod["spec"]["volumes"].to_string().contains("hostPath"), "{}", pod["spec"]["volumes"]);
     }
+    let mut volumes = BTreeSet::new();
     for claim in &names {
         let path = "--output=jsonpath={.spec.volumeName}";
         let volume = cluster.kubectl(&["get", "pvc", claim, "--namespace", HSM_NAMESPACE, path])?;
         let policy =
             cluster.kubectl(&["get", "pv", &volume, "--output=jsonpath={.spec.persistentVolumeReclaimPolicy}"])?;
         assert_eq!(policy, "Retain", "D19: {volume}");
+        volumes.insert(volume);
     }
+    assert_eq!(volumes.len(), 3, "D8, each HSM with a volume of its own: {volumes:?}");
     Ok(())
 }
 
@@ -113,14 +103,10 @@ async fn every_hsm_holds_the_key_and_their_counters_rise_by_exactly_the_requests
     let key = tenant.keys().get(NAME).await?;
     let reached = reach(&cluster, &seen).await?;
     let sessions = reached.hsms.officer_sessions().await?;
-    let id = uuid::Uuid::parse_str(key.spec.key_id.as_deref().context("no key id")?)?;
-    let expected = key.spec.material_fingerprint.context("no fingerprint")?;
-    let mut identities = BTreeSet::new();
-    for session in &sessions {
-        let record = session.read_key(hsm_client::KeyId(*id.as_bytes())).await?;
-        assert_eq!(hex::encode(record.fingerprint), expected);
-        identities.insert(session.identity().hsm_id.clone());
+    for record in reached.hsms.records_of(id_of(&key)?).await? {
+        assert_eq!(Some(hex::encode(record.fingerprint)), key.spec.material_fingerprint);
     }
+    let identities: BTreeSet<_> = sessions.iter().map(|session| &session.identity().hsm_id).collect();
     assert_eq!(identities.len(), 3);
 
     let mut sdk = cluster.application().await?;

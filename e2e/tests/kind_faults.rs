@@ -27,31 +27,6 @@ use serde_json::json;
 /// How many leaders may be killed too late before the right moment is called out of reach.
 const MOST_KILLS: u32 = 5;
 
-/// INV-18, INV-09: what was acknowledged is on the volume, and the peers serve meanwhile.
-#[tokio::test]
-async fn a_killed_hsm_process_costs_an_application_nothing() -> Result<()> {
-    let (cluster, tenant) = Cluster::ready().await?;
-    let load = Load::start(&cluster.caller().await?, 1, Retries::USUAL).await?;
-    for pod in cluster.hsm_pods()? {
-        let starts = restarts(&cluster, &pod)?;
-        PodProcess::of(&cluster, HSM_NAMESPACE, &pod)?.kill()?;
-        until("the kubelet to start it again", PATIENCE, || async {
-            let now = restarts(&cluster, &pod)?;
-            Ok(if now == starts { Look::NotYet(now) } else { Look::Done(()) })
-        })
-        .await?;
-        tenant.cluster_is_active(NAME).await?;
-        load.goes_on(50).await?;
-    }
-    println!("while every HSM process was killed in turn: {:?}", load.end_unharmed(200)?);
-    Ok(())
-}
-
-fn restarts(cluster: &Cluster, pod: &str) -> Result<String> {
-    let path = "--output=jsonpath={.status.containerStatuses[0].restartCount}";
-    cluster.kubectl(&["get", "pod", pod, "--namespace", HSM_NAMESPACE, path])
-}
-
 /// INV-24 to INV-27, CKS-45, P1, P5: early in the connect, and between the ring's write and its commit.
 #[tokio::test]
 async fn a_leader_killed_in_the_middle_of_a_connect_is_succeeded_and_the_password_stays_known() -> Result<()> {
