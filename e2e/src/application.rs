@@ -1,7 +1,6 @@
 //! An application of a tenant: the access key it was given, and a boto3 that the gateway has answered.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Secret;
@@ -10,13 +9,14 @@ use serde_json::json;
 
 use crate::installation::{GATEWAY_NAMESPACE, entry};
 use crate::quickstart::ALIAS;
+use crate::scenario::PATIENCE;
 use crate::sdk::{Answer, Caller, Sdk};
 use crate::wait::{Look, until};
 
 /// The caller at `endpoint` whose key the tenant received in `<access_key>-credentials`. Writes the certificate to trust to `ca_bundle`.
 ///
 /// # Errors
-/// When the key is not delivered within a minute.
+/// When the key is not delivered in time.
 pub async fn caller(
     client: Client,
     (namespace, access_key): (&str, &str),
@@ -25,7 +25,7 @@ pub async fn caller(
 ) -> Result<Caller> {
     let tenant: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let name = format!("{access_key}-credentials");
-    let credentials = until("the access key to be delivered", Duration::from_secs(60), || async {
+    let credentials = until("the access key to be delivered", PATIENCE, || async {
         Ok(match tenant.get_opt(&name).await? {
             Some(secret) => Look::Done(secret),
             None => Look::NotYet(format!("no Secret {namespace}/{name}")),
@@ -46,10 +46,10 @@ pub async fn caller(
 /// A boto3 of the quickstart's caller whose first DescribeKey was answered: from then on the gateway knows key and access key.
 ///
 /// # Errors
-/// When the gateway does not answer within a minute.
+/// When the gateway does not answer in time.
 pub async fn answered(caller: &Caller) -> Result<Sdk> {
     let mut sdk = Sdk::start(caller)?;
-    until("the gateway to answer", Duration::from_secs(60), || {
+    until("the gateway to answer", PATIENCE, || {
         let answer = sdk.kms("describe_key", &json!({ "KeyId": ALIAS }));
         async {
             Ok(match answer {

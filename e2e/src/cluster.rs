@@ -113,7 +113,7 @@ impl Cluster {
 
     fn helm(&self, arguments: &[&str], values: &str) -> Result<()> {
         let mut command = Command::new(kubernetes("helm")?);
-        command.args(arguments).args(["--timeout", "5m"]).env("KUBECONFIG", &self.kubeconfig);
+        command.args(arguments).args(["--timeout", "10m"]).env("KUBECONFIG", &self.kubeconfig);
         if !values.is_empty() {
             command.args(["--set", values]);
         }
@@ -178,7 +178,7 @@ impl Cluster {
     /// A boto3 whose first DescribeKey was answered.
     ///
     /// # Errors
-    /// When the gateway does not answer within a minute.
+    /// When the gateway does not answer in time.
     pub async fn application(&self) -> Result<Sdk> {
         application::answered(&self.caller().await?).await
     }
@@ -205,7 +205,7 @@ impl Cluster {
     /// When kubectl does not say within a minute which port it took.
     pub async fn forward(&self, pod: &str, port: u16) -> Result<(Process, u16)> {
         let order = ["port-forward", "--namespace", HSM_NAMESPACE, &format!("pod/{pod}"), &format!(":{port}")];
-        let local = |log: &str| -> Option<u16> { log.split("127.0.0.1:").nth(1)?.split(' ').next()?.parse().ok() };
+        let local = |log: &str| log.split("127.0.0.1:").nth(1)?.split(' ').next()?.parse::<u16>().ok();
         self.background("kubectl port-forward", &format!("{pod}-{port}"), &order, local).await
     }
 
@@ -270,7 +270,7 @@ impl Cluster {
     pub fn deployments_are_ready(&self) -> Result<()> {
         for (namespace, name) in [(SYSTEM_NAMESPACE, RELEASE), (GATEWAY_NAMESPACE, "keystore-gateway")] {
             let deployment = format!("deployment/{name}");
-            self.kubectl(&["rollout", "status", &deployment, "--namespace", namespace, "--timeout=180s"])?;
+            self.kubectl(&["rollout", "status", &deployment, "--namespace", namespace, "--timeout=420s"])?;
         }
         Ok(())
     }

@@ -176,7 +176,7 @@ impl Hsms {
     pub async fn officer_sets_password(&self, password: &str, number: u64) -> Result<()> {
         for officer in self.officer_sessions().await? {
             let fence = officer.acquire_fence("a crypto officer").await?;
-            until("kmsuser to be logged out", TIMEOUT, || async {
+            until("kmsuser to be logged out", PATIENCE, || async {
                 let epoch = officer.user_info(KMS_USER).await?.context("no kmsuser")?.epoch;
                 let op_id = (u128::MAX - u128::from(number)).to_be_bytes();
                 let (user, expected_epoch, new_epoch) = (KMS_USER, epoch, epoch + 1);

@@ -23,6 +23,7 @@ use crate::crash;
 use crate::kubectl::{apply, kinds_are_served, kubectl};
 use crate::pods::{Pods, mounts, template};
 use crate::process::Process;
+use crate::scenario::PATIENCE;
 use crate::sdk::Caller;
 use crate::supervised::Supervised;
 use crate::wait::{Look, until};
@@ -121,10 +122,10 @@ impl Installation {
     /// Starts the gateway once its serving certificate exists, and waits until it answers.
     ///
     /// # Errors
-    /// When it does not come up within a minute.
+    /// When it does not come up in time.
     pub async fn start_gateway(&mut self) -> Result<()> {
         let secrets: Api<Secret> = Api::namespaced(self.admin().await?, GATEWAY_NAMESPACE);
-        until("the gateway's serving certificate", Duration::from_secs(60), || async {
+        until("the gateway's serving certificate", PATIENCE, || async {
             Ok(match secrets.get_opt("gateway-serving").await? {
                 Some(_) => Look::Done(()),
                 None => Look::NotYet("no Secret gateway-serving".to_owned()),
@@ -138,14 +139,14 @@ impl Installation {
     /// One more gateway process, on address `number` (5 is the first one's), with additional environment variables, once it listens.
     ///
     /// # Errors
-    /// When it does not come up within a minute.
+    /// When it does not come up in time.
     pub async fn gateway_replica(&self, number: u8, name: &str, environment: &[(&str, &str)]) -> Result<Process> {
         let program = ours("keystore-operator")?;
         let mut command = self.command(&program, "keystore-gateway", GATEWAY_NAMESPACE, name, number).await?;
         command.envs(environment.iter().copied());
         let process = Process::start(name, &mut command, &self.log(name))?;
         let address = format!("{}:8443", self.pods.address(number));
-        until("the gateway to listen", Duration::from_secs(60), || async {
+        until("the gateway to listen", PATIENCE, || async {
             Ok(match std::net::TcpStream::connect(&address) {
                 Ok(_) => Look::Done(()),
                 Err(error) => Look::NotYet(error.to_string()),
@@ -166,7 +167,7 @@ impl Installation {
     /// The caller whose key the tenant received in `<access_key>-credentials`.
     ///
     /// # Errors
-    /// When the key is not delivered within a minute.
+    /// When the key is not delivered in time.
     pub async fn caller(&self, namespace: &str, access_key: &str) -> Result<Caller> {
         // The certificate names localhost and 127.0.0.1, not this bench's block: a port forwarder stands between.
         let port = crate::loopback::forward(&format!("{}:8443", self.pods.address(5)))?;
@@ -182,7 +183,7 @@ impl Installation {
     pub fn metrics(&self, number: u8) -> Result<String> {
         use std::io::{Read, Write};
         let mut stream = std::net::TcpStream::connect(format!("{}:8080", self.pods.address(number)))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;

@@ -21,11 +21,11 @@ pub fn apply(kubeconfig: &Path, manifests: &str) -> Result<()> {
 /// Waits until the API server serves every kind that is defined: for a moment after it took the definitions it knows none of them.
 ///
 /// # Errors
-/// When one of them is not served within a minute.
+/// When one of them is not served within three minutes.
 pub async fn kinds_are_served(kubeconfig: &Path) -> Result<()> {
     let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
     // Repeated: kubectl gives up at once on a definition that shows no conditions yet.
-    until("the kinds to be served", Duration::from_secs(60), || async {
+    until("the kinds to be served", Duration::from_secs(180), || async {
         Ok(kubectl(kubeconfig, &wait, None).map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
     })
     .await

@@ -12,7 +12,7 @@ use crate::sdk::{Caller, Retries, Sdk, Seen};
 use crate::wait::{Look, until};
 
 /// How long load may stand still before a test gives it up.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Running applications. They end with this value.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Load {
     /// Waits until so many more calls were answered.
     ///
     /// # Errors
-    /// When they are not within two minutes.
+    /// When they are not within three minutes.
     pub async fn goes_on(&self, more: u64) -> Result<()> {
         let wanted = self.seen().calls + more;
         until("the load to go on", PATIENCE, || async {

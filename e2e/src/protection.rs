@@ -153,9 +153,9 @@ impl Protected {
     /// Runs kubectl until it may: the API server learns of a new right by a watch. A refusal of authorisation is not one of a policy.
     ///
     /// # Errors
-    /// When it still may not after ten seconds.
+    /// When it still may not after a minute.
     pub async fn allowed(&self, arguments: &[&str]) -> Result<()> {
-        until("a new right to count", Duration::from_secs(10), || async {
+        until("a new right to count", Duration::from_secs(60), || async {
             Ok(self.run(arguments, None).map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
         })
         .await
@@ -173,7 +173,7 @@ impl Protected {
     /// The API server learns of new policies by a watch, of each one by itself; until then it refuses nothing.
     async fn policies_are_in_force(&self) -> Result<()> {
         for (policy, refused, _) in ATTEMPTS {
-            until("the policies to be in force", Duration::from_secs(60), || async {
+            until("the policies to be in force", Duration::from_secs(180), || async {
                 Ok(match self.attempt(refused, None) {
                     Err(error) if error.to_string().contains(&refusal_by(policy)) => Look::Done(()),
                     Err(error) => Look::NotYet(error.to_string()),

@@ -88,7 +88,7 @@ pub async fn in_service(client: &Client, store: &CustomKeyStore, hsms: &Hsms) ->
 /// Starts the gateway and a boto3 that calls it with the quickstart's access key.
 ///
 /// # Errors
-/// When either does not start or the gateway does not know the key within a minute.
+/// When either does not start or the gateway does not know the key in time.
 pub async fn application(installation: &mut Installation) -> Result<Sdk> {
     installation.start_gateway().await?;
     application::answered(&installation.caller(NAME, ACCESS_KEY).await?).await

@@ -100,10 +100,10 @@ pub fn status(bench: &impl Administered) -> Result<(Value, Option<i32>)> {
 /// Takes the protection away, as somebody with the right to do so can, and waits until the API server has noticed.
 ///
 /// # Errors
-/// When the key is still protected after half a minute.
+/// When the key is still protected after three minutes.
 pub async fn break_the_glass(bench: &impl Administered) -> Result<()> {
     bench.kubectl(&["delete", "validatingadmissionpolicybindings", "--all"])?;
-    until("the protection to be gone", Duration::from_secs(30), || async {
+    until("the protection to be gone", Duration::from_secs(180), || async {
         let probe = ["delete", "kmskey", NAME, "--namespace", NAME, "--dry-run=server"];
         Ok(bench.kubectl(&probe).map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
     })
@@ -150,10 +150,10 @@ pub async fn strip_finalizers(bench: &impl Administered, kinds: &[&str]) -> Resu
 /// Waits until no object of these kinds is left.
 ///
 /// # Errors
-/// When one stays for a minute and a half.
+/// When one stays for three minutes.
 pub async fn wait_gone(bench: &impl Administered, kinds: &[&str]) -> Result<()> {
     let client = client_of(&bench.kubeconfig()).await?;
-    let gone = until("the objects to be gone", Duration::from_secs(90), || async {
+    let gone = until("the objects to be gone", Duration::from_secs(180), || async {
         Ok(match left(&client, kinds).await {
             Ok(found) if found.is_empty() => Look::Done(()),
             Ok(found) => Look::NotYet(format!("{found:?}")),
@@ -213,7 +213,7 @@ pub async fn finalize_namespace(installation: &Installation) -> Result<()> {
         r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{NAME}"}},"spec":{{"finalizers":[]}}}}"#
     );
     kubectl(&installation.plane.admin_kubeconfig(), &["replace", "--raw", &raw, "--filename", "-"], Some(&body))?;
-    installation.kubectl(&["wait", "--for=delete", &format!("namespace/{NAME}"), "--timeout=30s"])?;
+    installation.kubectl(&["wait", "--for=delete", &format!("namespace/{NAME}"), "--timeout=180s"])?;
     Ok(())
 }
 
@@ -223,7 +223,7 @@ pub async fn finalize_namespace(installation: &Installation) -> Result<()> {
 /// When they do not go.
 pub fn delete_definitions(bench: &impl Administered) -> Result<()> {
     let folder = checkout().join("crds").display().to_string();
-    let deleted = bench.kubectl(&["delete", "--filename", &folder, "--ignore-not-found", "--timeout=120s"]);
+    let deleted = bench.kubectl(&["delete", "--filename", &folder, "--ignore-not-found", "--timeout=180s"]);
     deleted.with_context(|| bench.last_words()).map(drop)
 }
 
@@ -239,7 +239,7 @@ pub fn mark_definitions(bench: &impl Administered) -> Result<()> {
 /// Installs the definitions again.
 ///
 /// # Errors
-/// When they are not served within a minute.
+/// When they are not served in time.
 pub async fn restore_definitions(bench: &impl Administered) -> Result<()> {
     let folder = checkout().join("crds").display().to_string();
     bench.kubectl(&["apply", "--server-side", "--filename", &folder])?;

@@ -95,7 +95,7 @@ async fn install() -> Result<Installed> {
     let admin = installation.admin().await?;
     let policies: Api<NetworkPolicy> = Api::all(admin.clone());
     let sets: Api<StatefulSet> = Api::namespaced(admin.clone(), HSM_NAMESPACE);
-    let (policies, set) = until("the cluster's security group and StatefulSet", Duration::from_secs(60), || async {
+    let (policies, set) = until("the cluster's security group and StatefulSet", Duration::from_secs(180), || async {
         let policies = policies.list(&ListParams::default()).await?.items;
         let set = sets.list(&ListParams::default()).await?.items.pop();
         let group = policies.iter().any(|policy| policy.name_any().starts_with("cloudhsm-cluster-"));

@@ -186,7 +186,7 @@ async fn a_generated_name_does_not_adopt_material() -> Result<()> {
     let role = ["create", "clusterrole", "adopter", "--verb=adopt", "--resource=kmskeys.keystores.dev"];
     bench.run(&role, None)?;
     bench.run(&["create", "clusterrolebinding", "adopter", "--clusterrole=adopter", "--user=tenant"], None)?;
-    until("the adopter's right to count", Duration::from_secs(10), || async {
+    until("the adopter's right to count", Duration::from_secs(60), || async {
         let made = bench.run(&create, Some(key));
         Ok(made.map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
     })

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 async fn retire(mut replica: Process) -> Result<()> {
     replica.signal(rustix::process::Signal::TERM);
     let ended = std::cell::RefCell::new(&mut replica);
-    let status = until("a replica to drain", Duration::from_secs(40), || async {
+    let status = until("a replica to drain", Duration::from_secs(120), || async {
         Ok(ended.borrow_mut().ended()?.map_or(Look::NotYet("it runs".to_owned()), Look::Done))
     })
     .await?;

@@ -82,11 +82,11 @@ async fn lose(cluster: &Cluster, loss: Loss) -> Result<()> {
 }
 
 fn delete_namespace(cluster: &Cluster) -> Result<()> {
-    cluster.kubectl(&["delete", "namespace", NAME, "--timeout=180s"]).map(drop)
+    cluster.kubectl(&["delete", "namespace", NAME, "--timeout=300s"]).map(drop)
 }
 
 fn namespace_is_gone(cluster: &Cluster) -> Result<()> {
-    cluster.kubectl(&["wait", "--for=delete", &format!("namespace/{NAME}"), "--timeout=120s"]).map(drop)
+    cluster.kubectl(&["wait", "--for=delete", &format!("namespace/{NAME}"), "--timeout=300s"]).map(drop)
 }
 
 /// The quickstart works as before, with the same ids and the same material.

@@ -18,7 +18,7 @@ fn gateway_pods(cluster: &Cluster) -> Result<Vec<String>> {
 
 /// Waits until every one of these pods has drained and gone, which Helm does not wait for; returns those there are then.
 async fn replaced(cluster: &Cluster, old: &[String]) -> Result<Vec<String>> {
-    until("the replaced replicas to go", Duration::from_secs(120), || async {
+    until("the replaced replicas to go", Duration::from_secs(300), || async {
         let present = gateway_pods(cluster)?;
         let left: Vec<_> = old.iter().filter(|pod| present.contains(pod)).collect();
         Ok(if left.is_empty() { Look::Done(present) } else { Look::NotYet(format!("{left:?} are still there")) })

@@ -38,7 +38,7 @@ async fn a_key_is_recorded_before_it_is_enabled_and_an_alias_that_was_removed_st
             ensure!(!text.contains(word), "{} speaks of a {word}", map.name_any());
         }
     }
-    installation.kubectl(&["delete", "kmsalias", NAME, "--namespace", NAME, "--timeout=60s"])?;
+    installation.kubectl(&["delete", "kmsalias", NAME, "--namespace", NAME, "--timeout=180s"])?;
     let left_out = keystore_ok(&installation, &["recover"])?;
     ensure!(left_out.contains("leave out") && left_out.contains("--removed"), "{left_out}");
     ensure!(installation.kubectl(&["get", "kmsalias", NAME, "--namespace", NAME]).is_err(), "the alias came back");

@@ -10,21 +10,44 @@ use hsm_initialization::{Fencing, SecretName};
 use std::time::{Duration, Instant, SystemTime};
 use zeroize::Zeroizing;
 
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
+
 impl Cluster {
-    /// Endpoints of all assigned HSMs that can be reached.
+    /// Endpoints of all HSMs, which are assigned and running, as [`Cluster::endpoint`] finds each.
     pub async fn endpoints(&self) -> Vec<HsmEndpoint> {
-        self.observe().await.hsms.iter().filter_map(hsm_initialization::ObservedHsm::endpoint).collect()
+        let mut endpoints = Vec::new();
+        for index in 0..self.pods.len() {
+            endpoints.push(self.endpoint(index).await);
+        }
+        endpoints
     }
 
-    /// Endpoint of one pod's HSM.
+    /// Endpoint of one pod's HSM, which is assigned and running: looked for again when a look found nothing, because the procedure's three
+    /// seconds for a dial can pass on a busy machine.
     pub async fn endpoint(&self, index: usize) -> HsmEndpoint {
-        self.observe().await.hsms[index].endpoint().expect("is assigned and running")
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let observed = self.observe().await;
+            if let Some(endpoint) = observed.hsms[index].endpoint() {
+                return endpoint;
+            }
+            assert!(Instant::now() < deadline, "not assigned or not running: {observed:#?}");
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
-    /// The controllers' session to one pod's HSM.
+    /// The controllers' session to one pod's HSM, tried again as [`Cluster::endpoint`] is.
     pub async fn session(&self, index: usize) -> Session {
-        let endpoint = self.endpoint(index).await;
-        self.procedure().session(&self.pods[index].files.pod_name, &endpoint).await.expect("connects")
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let endpoint = self.endpoint(index).await;
+            match self.procedure().session(&self.pods[index].files.pod_name, &endpoint).await {
+                Ok(session) => return session,
+                Err(error) => assert!(Instant::now() < deadline, "does not connect: {error:?}"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// A session with `kmsuser` logged in.
@@ -98,7 +121,7 @@ impl Cluster {
                 return;
             }
             assert!(Instant::now() < deadline, "not settled: {counts:?}");
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }

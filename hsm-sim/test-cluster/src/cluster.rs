@@ -13,7 +13,7 @@ use tempfile::TempDir;
 /// How long facts may take to change by themselves.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest one phase of dialling may take in a test.
-pub const DIAL: Duration = Duration::from_secs(10);
+pub const DIAL: Duration = Duration::from_secs(30);
 
 /// One pod of the cluster.
 pub struct Pod {

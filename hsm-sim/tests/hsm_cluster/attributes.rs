@@ -1,6 +1,7 @@
 //! Anti-entropy carries attributes too: the higher version wins, whoever has it (P7).
 
 use crate::harness::Cluster;
+use crate::harness::cluster::PATIENCE;
 use crate::harness::keys::{kmsusers, make_everywhere};
 use hsm_client::{HsmError, ReturnCode};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ async fn a_key_that_is_disabled_on_one_hsm_becomes_disabled_on_all() {
     let begun = Instant::now();
     for session in &sessions {
         while session.read_key(key_id).await.expect("reads").enabled {
-            assert!(begun.elapsed() < Duration::from_secs(20));
+            assert!(begun.elapsed() < PATIENCE);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let refused = session.encrypt(key_id, b"a", b"").await.map(drop);

@@ -1,7 +1,7 @@
 //! Many requests at once: wrong logins against one counter, delegated operations against a disconnect.
 
 use crate::harness::Cluster;
-use crate::harness::cluster::PATIENCE;
+use crate::harness::cluster::{DIAL, PATIENCE};
 use crate::harness::keys::new_key;
 use futures::future::join_all;
 use hsm_client::{ClientRole, HsmError, KMS_USER, ReturnCode, Session};
@@ -71,7 +71,7 @@ async fn dropping_a_generation_under_load_lets_no_operation_through_afterwards()
     let gateway = cluster.identity(ClientRole::Gateway);
     user.register_delegates(STORE, 1, &[gateway.public_key_fingerprint()], fence).await.expect("registers");
     let endpoint = cluster.endpoint(0).await;
-    let session = Session::connect(&endpoint, &gateway, &cluster.anchor(), Duration::from_secs(10)).await;
+    let session = Session::connect(&endpoint, &gateway, &cluster.anchor(), DIAL).await;
     let session = session.expect("connects");
     session.open_delegation(STORE, 1).await.expect("opens");
     let key_id = key.key_id;

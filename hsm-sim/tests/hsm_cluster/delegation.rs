@@ -82,7 +82,7 @@ async fn the_pool_goes_on_with_the_hsms_that_are_left_and_heals_when_they_return
     let begun = Instant::now();
     assert_eq!(pool.decrypt(&blob, b"").await.map(drop), Err(PoolError::Unavailable));
     // The pool gives up after four; the rest is for a busy machine to wake the one that waits.
-    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     cluster.start(1);
     assert!(pool.wait_available(DIAL).await);
     assert!(pool.decrypt(&blob, b"").await.is_ok());
@@ -185,7 +185,7 @@ async fn an_hsm_that_hangs_costs_a_moment_and_fails_no_request() {
     cluster.freeze(1);
     let begun = Instant::now();
     while pool.available() == 3 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the hanging HSM is never given up");
+        assert!(begun.elapsed() < PATIENCE, "the hanging HSM is never given up");
         pool.encrypt(key_id, b"x", b"").await.expect("encrypts");
     }
     let mut times = Vec::new();

@@ -1,9 +1,9 @@
 //! Password epochs on the HSM's side (P1): compare-and-set, idempotence, durability, the end of old sessions.
 
 use crate::harness::Cluster;
+use crate::harness::cluster::PATIENCE;
 use hsm_client::command::PasswordChange;
 use hsm_client::{HsmError, KMS_USER, ReturnCode, Session};
-use std::time::Duration;
 
 const SECOND: &str = "SecondPassword2";
 
@@ -104,7 +104,7 @@ async fn a_new_leaders_fence_ends_every_session_that_worked_under_the_old_one() 
     let (officer, never_commanded) = (cluster.officer(0).await, cluster.session(0).await);
     let new_fence = officer.acquire_fence("another leader").await.expect("takes it");
     for session in [&took_it, &logged_in] {
-        let closed = tokio::time::timeout(Duration::from_secs(5), session.closed()).await;
+        let closed = tokio::time::timeout(PATIENCE, session.closed()).await;
         assert!(closed.is_ok(), "a session of the deposed leader is still open");
     }
     assert!(never_commanded.is_open(), "it has done nothing as anybody's");

@@ -1,6 +1,7 @@
 //! Who is logged in, and what that keeps others from (D12, HSM-46); what is counted.
 
 use crate::harness::Cluster;
+use crate::harness::cluster::{DIAL, PATIENCE};
 use crate::harness::keys::new_key;
 use hsm_client::command::PasswordChange;
 use hsm_client::{ClientRole, HsmError, KMS_USER, OFFICER, ReturnCode, Session};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 async fn owner(cluster: &Cluster) -> Session {
     let identity = cluster.identity(ClientRole::Owner);
     let endpoint = cluster.endpoint(0).await;
-    Session::connect(&endpoint, &identity, &cluster.anchor(), Duration::from_secs(10)).await.expect("connects")
+    Session::connect(&endpoint, &identity, &cluster.anchor(), DIAL).await.expect("connects")
 }
 
 async fn foreign_sessions(session: &Session) -> u32 {
@@ -29,7 +30,7 @@ async fn only_open_sessions_of_other_client_certificates_count_as_foreign() {
     drop(other);
     let begun = Instant::now();
     while foreign_sessions(&watching).await != 0 {
-        assert!(begun.elapsed() < Duration::from_secs(5), "an ended session still counts");
+        assert!(begun.elapsed() < PATIENCE, "an ended session still counts");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -82,6 +83,6 @@ async fn a_provisioning_certificate_gets_no_session_on_the_client_port() {
     let cluster = Cluster::active().await;
     let identity = cluster.identity(ClientRole::Provisioning);
     let endpoint = cluster.endpoint(0).await;
-    let session = Session::connect(&endpoint, &identity, &cluster.anchor(), Duration::from_secs(10)).await;
+    let session = Session::connect(&endpoint, &identity, &cluster.anchor(), DIAL).await;
     assert!(session.is_err());
 }

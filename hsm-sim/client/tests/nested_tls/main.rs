@@ -8,7 +8,7 @@ use hsm_client::{ConnectError, Session};
 use scripted_hsm::{Lineage, Script, ScriptedHsm};
 use std::time::Duration;
 
-const DIAL: Duration = Duration::from_secs(5);
+const DIAL: Duration = Duration::from_secs(30);
 
 async fn connect(lineage: &Lineage, hsm: &ScriptedHsm) -> Result<Session, ConnectError> {
     Session::connect(&hsm.endpoint(), &lineage.client(), &lineage.anchor(), DIAL).await
@@ -100,5 +100,5 @@ async fn a_silent_peer_times_out_in_the_phase_it_is_silent_in() {
     let refused = Session::connect(&endpoint, &lineage.client(), &lineage.anchor(), limit).await;
     let Err(ConnectError::OuterTls(error)) = refused else { panic!("{:?}", refused.err()) };
     assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
-    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert!(begun.elapsed() < Duration::from_secs(20));
 }

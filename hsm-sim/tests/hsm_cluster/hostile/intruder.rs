@@ -26,7 +26,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// Longest time in which an HSM must have answered or hung up.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Certificates (DER) and the key that the handshake is signed with, whether they belong together or not.
 #[derive(Clone, Debug)]

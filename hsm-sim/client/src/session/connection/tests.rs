@@ -6,7 +6,7 @@ use hsm_protocol::message::{GenerateRandomReply, GenerateRandomRequest, LogoutRe
 use hsm_protocol::{Command, Frame};
 use tokio::io::DuplexStream;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(60);
 
 /// The peer's side: reads whole frames, writes answers.
 struct Peer {
