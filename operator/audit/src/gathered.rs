@@ -1,4 +1,4 @@
-//! Gathers the records of one core, so that they wake the writer's thread once and not one by one.
+//! Gathers the records of one core, so that they share a write, or the wake-up of the writer's thread.
 //!
 //! While one batch is being written the next one collects: under load many records share a write, and at rest a record
 //! leaves at once. Waking another thread costs more than making a record (performance §2.2).

@@ -10,6 +10,7 @@
 mod event;
 mod gathered;
 mod identity;
+mod output;
 mod parameters;
 mod sink;
 mod writer;

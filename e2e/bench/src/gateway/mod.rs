@@ -97,7 +97,7 @@ impl Threads {
 async fn gateways(settings: &Settings, runtimes: &[Handle]) -> Result<Vec<(Handle, Arc<Gateway>)>> {
     let mut gateways: Vec<(Handle, Arc<Gateway>)> = Vec::new();
     // Every record is made and written before its answer, as in the product; nobody collects them.
-    let writer = Arc::new(LineWriter::start(std::fs::File::options().write(true).open("/dev/null")?)?);
+    let writer = Arc::new(LineWriter::start_on(std::fs::File::options().write(true).open("/dev/null")?)?);
     let index = Arc::new(knowledge::index(&settings.access_key, settings.key_id));
     for runtime in runtimes {
         let stores = Arc::new(OneStore(store(settings, runtime).await?));

@@ -1,6 +1,8 @@
 //! The gateway as a process: watches, lease, server; from start to drained.
 
-use std::io::stdout;
+use std::fs::File;
+use std::io::{self, stdout};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +59,11 @@ pub enum RunError {
     Audit(#[source] std::io::Error),
 }
 
+/// Standard output for the records alone, without the buffer that `stdout` has.
+fn standard_output() -> io::Result<File> {
+    Ok(File::from(stdout().as_fd().try_clone_to_owned()?))
+}
+
 /// Runs a gateway until `shutdown`, then drains it. Connections are accepted once `readiness` says ready.
 ///
 /// `client` must have its own retries off: what is retried, and how often, is decided here.
@@ -77,7 +84,7 @@ pub async fn run(
     let connections = Arc::new(Connections::new(config.zone.clone(), cores.runtimes()));
     let on_core = |core| Arc::new(CoreStores { connections: Arc::clone(&connections), core });
     let certificate = Arc::new(ServingCertificate::new()?);
-    let audit = Arc::new(LineWriter::start(stdout()).map_err(RunError::Audit)?);
+    let audit = Arc::new(standard_output().and_then(LineWriter::start_on).map_err(RunError::Audit)?);
     let gateway = Arc::new(Gateway::new(Parts {
         index: Arc::clone(&index),
         stores: on_core(0),
