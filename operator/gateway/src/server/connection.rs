@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::handshake::Handshake;
+use super::within::within;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::Gateway;
 use crate::refusals::Refused;
@@ -97,7 +98,8 @@ impl Connection {
 
 async fn answer(gateway: &Gateway, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
-    match timeout(BODY, read(body)).await {
+    // A body that came with its header is handed over when it is asked for a second time.
+    match within(BODY, read(body)).await {
         Ok(Ok(body)) => gateway.handle(WholeRequest { parts, body, peer, received_at: Timestamp::now() }).await,
         Ok(Err(unread)) => gateway.refuse(parts, peer, unread.into()).await,
         Err(_) => gateway.refuse(parts, peer, Unread::TooSlow.into()).await,

@@ -11,6 +11,7 @@ mod certificate;
 mod connection;
 mod cores;
 mod handshake;
+mod within;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
