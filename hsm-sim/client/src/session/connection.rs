@@ -3,11 +3,14 @@
 //! One mutex guards the queue of bytes and the table of waiting callers; it is held for a copy, never across an await.
 //! Buffers that held messages are wiped before they are reused (INV-55).
 
+mod late_calls;
+
 use super::waiting::Waiting;
 use crate::error::HsmError;
 use bytes::{Buf, BytesMut};
 use hsm_protocol::frame::{HEADER_LENGTH, put_request};
 use hsm_protocol::{FrameHeader, FrameKind, Request, ReturnCode};
+use late_calls::EndsConnection;
 use prost::Message;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +18,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -31,15 +35,21 @@ struct Answer {
     body: Zeroizing<Vec<u8>>,
 }
 
+type Outcome = Result<Answer, HsmError>;
+
 struct Queue {
     bytes: BytesMut,
-    waiting: Waiting<oneshot::Sender<Answer>>,
+    waiting: Waiting<oneshot::Sender<Outcome>>,
+    /// When callers whose time is up are looked for next; not before there is a caller if none.
+    look: Option<Instant>,
     open: bool,
 }
 
 struct Shared {
     queue: Mutex<Queue>,
     queued: Notify,
+    /// The next look has become earlier.
+    earlier: Notify,
     ended: CancellationToken,
 }
 
@@ -70,9 +80,14 @@ impl Connection {
     /// Starts the reader and the writer of `stream`.
     pub(crate) fn start<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S) -> Self {
         let (read, write) = tokio::io::split(stream);
-        let queue = Queue { bytes: BytesMut::with_capacity(BUFFER), waiting: Waiting::default(), open: true };
-        let shared =
-            Arc::new(Shared { queue: Mutex::new(queue), queued: Notify::new(), ended: CancellationToken::new() });
+        let queue =
+            Queue { bytes: BytesMut::with_capacity(BUFFER), waiting: Waiting::default(), look: None, open: true };
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(queue),
+            queued: Notify::new(),
+            earlier: Notify::new(),
+            ended: CancellationToken::new(),
+        });
         let for_reader = shared.clone();
         let reader = tokio::spawn(async move {
             let outcome = read_answers(&for_reader, read).await;
@@ -80,6 +95,7 @@ impl Connection {
             for_reader.end();
         });
         tokio::spawn(write_requests(shared.clone(), write));
+        tokio::spawn(late_calls::end(EndsConnection(shared.clone())));
         Self { shared, reader: reader.abort_handle() }
     }
 
@@ -92,10 +108,7 @@ impl Connection {
         // From here on the caller may be dropped at any await; the table must not keep an entry for it.
         let _forget = Forget { shared: &self.shared, id };
         self.shared.queued.notify_one();
-        let answer = tokio::time::timeout(deadline, answer)
-            .await
-            .map_err(|_| HsmError::Timeout)?
-            .map_err(|_| HsmError::Disconnected)?;
+        let answer = answer.await.map_err(|_| HsmError::Disconnected)??;
         decode::<R>(&answer)
     }
 
@@ -103,8 +116,9 @@ impl Connection {
         &self,
         request: &R,
         deadline: Duration,
-    ) -> Result<(u64, oneshot::Receiver<Answer>), HsmError> {
+    ) -> Result<(u64, oneshot::Receiver<Outcome>), HsmError> {
         let milliseconds = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
+        let until = Instant::now().checked_add(deadline);
         let mut queue = self.shared.lock();
         if !queue.open {
             return Err(HsmError::Disconnected);
@@ -113,10 +127,14 @@ impl Connection {
             return Err(HsmError::Refused(ReturnCode::Busy));
         }
         let (sender, receiver) = oneshot::channel();
-        let id = queue.waiting.insert(sender);
+        let id = queue.waiting.insert(sender, until);
         if let Err(error) = put_request(&mut queue.bytes, R::COMMAND, id, milliseconds, request) {
             queue.waiting.remove(id);
             return Err(error.into());
+        }
+        if until.is_some_and(|until| queue.look.is_none_or(|look| until < look)) {
+            queue.look = until;
+            self.shared.earlier.notify_one();
         }
         Ok((id, receiver))
     }
@@ -172,7 +190,7 @@ async fn read_answers<S: AsyncRead + Unpin>(shared: &Shared, mut stream: S) -> i
             let waiting = shared.lock().waiting.remove(answer.header.request_id);
             // Nobody waits any more when the caller gave up: the answer is dropped, and wiped.
             if let Some(waiting) = waiting {
-                let _ = waiting.send(answer);
+                let _ = waiting.send(Ok(answer));
             }
         }
         if stream.read_buf(&mut buffer).await? == 0 {

@@ -102,6 +102,34 @@ async fn a_caller_waits_no_longer_than_its_deadline_and_leaves_nothing_behind() 
 }
 
 #[tokio::test]
+async fn whoever_has_less_time_is_told_first_and_those_who_have_more_still_get_their_answer() {
+    let (connection, mut peer) = pair();
+    let patient = ask(&connection, 1);
+    let request = peer.request().await;
+    for _ in 0..2 {
+        let hasty = ask_within(&connection, 2, Duration::from_millis(100));
+        assert_eq!(hasty.await.expect("runs"), Err(HsmError::Timeout));
+    }
+    peer.answer(&request, ReturnCode::Success, b"in time").await;
+    assert_eq!(patient.await.expect("runs"), Ok(b"in time".to_vec()));
+    let hasty = ask_within(&connection, 3, Duration::from_millis(100));
+    assert_eq!(hasty.await.expect("runs"), Err(HsmError::Timeout), "after a time without callers");
+}
+
+#[test]
+fn when_the_runtime_of_a_connection_ends_callers_of_another_runtime_hear_it() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (ending, other) = (runtime(), runtime());
+    let (connection, _peer) = ending.block_on(async { pair() });
+    other.block_on(async {
+        let call = ask(&connection, 1);
+        tokio::task::yield_now().await;
+        ending.shutdown_background();
+        assert_eq!(call.await.expect("runs"), Err(HsmError::Disconnected));
+    });
+}
+
+#[tokio::test]
 async fn dropping_the_last_handle_closes_the_connection() {
     let (connection, mut peer) = pair();
     drop(connection);
