@@ -19,6 +19,7 @@ mod caller;
 mod cluster;
 mod error;
 mod gateway;
+mod ids;
 mod metrics;
 mod operation;
 #[cfg(any(test, fuzzing))]

@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use audit::{ApiCall, Event, UserIdentity};
-use aws_lc_rs::rand;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
@@ -19,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::Gateway;
+use crate::ids::Ids;
 use crate::operation::{self, Answer, Call, Notes};
 use crate::refusals::Refused;
 use crate::replay::SignedOnce;
@@ -44,26 +44,6 @@ pub struct WholeRequest {
     pub received_at: Timestamp,
 }
 
-/// The ids of a request and of its record.
-#[derive(Clone, Copy)]
-struct Ids {
-    request: Uuid,
-    event: Uuid,
-}
-
-impl Ids {
-    /// Two random ids for one call of the generator, which costs more than all the rest of making them.
-    fn random() -> Self {
-        let mut bytes = [0; 32];
-        let Ok(()) = rand::fill(&mut bytes) else { return Self { request: Uuid::new_v4(), event: Uuid::new_v4() } };
-        let [request, event] = [0, 16].map(|start| {
-            let half = bytes.get(start..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
-            uuid::Builder::from_random_bytes(half).into_uuid()
-        });
-        Self { request, event }
-    }
-}
-
 /// What became of a request, before it is audited and written out.
 struct Outcome {
     service: Service,
@@ -77,7 +57,7 @@ impl Gateway {
     /// Answers one request.
     pub async fn handle(&self, request: WholeRequest) -> Response<Full<Bytes>> {
         let began = Instant::now();
-        let ids = Ids::random();
+        let ids = Ids::random(began);
         let request_id = ids.request;
         let mut outcome = self.process(&request, request_id).await;
         if let Err(error) = self.audit.record(self.event(&request, &outcome, ids)).await {
@@ -97,7 +77,7 @@ impl Gateway {
     pub async fn refuse(&self, parts: Parts, peer: IpAddr, error: ApiError) -> Response<Full<Bytes>> {
         let code = error.code;
         let request = WholeRequest { parts, body: Zeroizing::default(), peer, received_at: Timestamp::now() };
-        let ids = Ids::random();
+        let ids = Ids::random(Instant::now());
         let request_id = ids.request;
         let outcome = Outcome {
             service: spoken(&request),
