@@ -1,6 +1,7 @@
 //! The canonical request and the string to sign, rebuilt from what arrived (AWS Signature Version 4).
 //!
-//! Both are written piece by piece into a digest, so that verifying a request allocates nothing for them.
+//! Both are written piece by piece into a buffer that is hashed as a whole: handing some thirty pieces to the digest costs
+//! more than hashing them.
 
 use super::headers::printable;
 use super::{ALGORITHM, ReceivedRequest, Refusal, Scope};

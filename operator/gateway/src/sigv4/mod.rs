@@ -33,6 +33,8 @@ pub use timestamp::WINDOW;
 
 use crate::service::Service;
 
+/// Room for the canonical request of an SDK. A longer one is bounded by what the server takes as headers.
+const CANONICAL: usize = 1_024;
 /// The only algorithm that is accepted.
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
@@ -108,15 +110,15 @@ fn sign(
     date: &str,
     body_hash: &[u8],
 ) -> Result<hmac::Tag, Refusal> {
-    let mut canonical = digest::Context::new(&digest::SHA256);
+    let mut text = Vec::with_capacity(CANONICAL);
     let signed_headers = authorization.signed_headers;
-    canonical::write_request(request, target, signed_headers, body_hash, &mut |part| canonical.update(part))?;
-    let canonical_hash = canonical.finish();
-    let mut signer = hmac::Context::with_key(key);
+    canonical::write_request(request, target, signed_headers, body_hash, &mut |part| text.extend_from_slice(part))?;
+    let canonical_hash = digest::digest(&digest::SHA256, &text);
+    text.clear();
     canonical::write_string_to_sign(date, &authorization.scope, canonical_hash.as_ref(), &mut |part| {
-        signer.update(part);
+        text.extend_from_slice(part);
     });
-    Ok(signer.sign())
+    Ok(hmac::sign(key, &text))
 }
 
 #[cfg(test)]
