@@ -60,7 +60,7 @@ impl Gateway {
         let ids = Ids::random(began);
         let request_id = ids.request;
         let mut outcome = self.process(&request, request_id).await;
-        if let Err(error) = self.audit.record(self.event(&request, &outcome, ids)).await {
+        if let Err(error) = self.audit.record(self.event(&request, &mut outcome, ids)).await {
             tracing::error!(%error, %request_id, "a request was not audited");
             self.metrics.audit_failed();
             // Reads of metadata still answer; everything else fails (INV-69).
@@ -79,14 +79,14 @@ impl Gateway {
         let request = WholeRequest { parts, body: Zeroizing::default(), peer, received_at: Timestamp::now() };
         let ids = Ids::random(Instant::now());
         let request_id = ids.request;
-        let outcome = Outcome {
+        let mut outcome = Outcome {
             service: spoken(&request),
             operation: None,
             caller: None,
             notes: Notes::default(),
             result: Err(error),
         };
-        if let Err(error) = self.audit.record(self.event(&request, &outcome, ids)).await {
+        if let Err(error) = self.audit.record(self.event(&request, &mut outcome, ids)).await {
             tracing::error!(%error, %request_id, "a request was not audited");
             self.metrics.audit_failed();
         }
@@ -158,7 +158,9 @@ impl Gateway {
         })
     }
 
-    fn event(&self, request: &WholeRequest, outcome: &Outcome, ids: Ids) -> Event {
+    /// The record of a request; it takes over what the operation has noted for it.
+    fn event(&self, request: &WholeRequest, outcome: &mut Outcome, ids: Ids) -> Event {
+        let Notes { parameters, response, additional, resources } = std::mem::take(&mut outcome.notes);
         let error = outcome.result.as_ref().err();
         let account = outcome.caller.as_ref().map(|caller| caller.account.id.clone());
         let call = ApiCall {
@@ -170,12 +172,12 @@ impl Gateway {
             user_agent: recorded(request.parts.headers.get(header::USER_AGENT)),
             error_code: error.map(|error| recorded_code(error.code)),
             error_message: error.map(|error| error.message.to_string()),
-            request_parameters: outcome.notes.parameters.clone(),
-            response_elements: outcome.notes.response.clone().filter(|_| error.is_none()),
-            additional_event_data: outcome.notes.additional.clone(),
+            request_parameters: parameters,
+            response_elements: response.filter(|_| error.is_none()),
+            additional_event_data: additional,
             request_id: ids.request,
             read_only: outcome.operation.is_none_or(Operation::read_only),
-            resources: outcome.notes.resources.clone(),
+            resources,
             recipient_account_id: account,
         };
         Event::new(ids.event, Timestamp::now(), call)
@@ -228,7 +230,10 @@ fn recorded_code(code: ErrorCode) -> &'static str {
 }
 
 fn recorded(value: Option<&HeaderValue>) -> Option<String> {
-    value.map(|value| String::from_utf8_lossy(value.as_bytes()).chars().take(LONGEST_RECORDED).collect())
+    let text = String::from_utf8_lossy(value?.as_bytes());
+    // No text has more characters than bytes.
+    let fits = text.len() <= LONGEST_RECORDED;
+    Some(if fits { text.into_owned() } else { text.chars().take(LONGEST_RECORDED).collect() })
 }
 
 fn respond(service: Service, result: Result<Answer, ApiError>, request_id: Uuid) -> Response<Full<Bytes>> {
@@ -249,7 +254,7 @@ fn respond(service: Service, result: Result<Answer, ApiError>, request_id: Uuid)
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(value) = HeaderValue::from_str(&request_id.to_string()) {
+    if let Ok(value) = HeaderValue::from_str(request_id.hyphenated().encode_lower(&mut Uuid::encode_buffer())) {
         headers.insert("x-amzn-requestid", value);
     }
     if let Some(error_type) = error_type {
