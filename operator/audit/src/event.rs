@@ -117,7 +117,7 @@ impl Serialize for Event {
         let mut record = serializer.serialize_struct("Event", 20)?;
         record.serialize_field("eventVersion", "1.08")?;
         record.serialize_field("userIdentity", &call.user_identity)?;
-        record.serialize_field("eventTime", &self.time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())?;
+        record.serialize_field("eventTime", &WholeSeconds(self.time))?;
         record.serialize_field("eventSource", call.event_source)?;
         record.serialize_field("eventName", call.event_name)?;
         record.serialize_field("awsRegion", &call.aws_region)?;
@@ -143,6 +143,16 @@ impl Serialize for Event {
         record.serialize_field("recipientAccountId", &call.recipient_account_id)?;
         record.serialize_field("eventCategory", "Management")?;
         record.end()
+    }
+}
+
+/// A time as AWS writes it in records: RFC 3339 in UTC without a fraction, which is cut off.
+struct WholeSeconds(Timestamp);
+
+impl Serialize for WholeSeconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // A pattern would be read again for each record.
+        serializer.collect_str(&format_args!("{:.0}", self.0))
     }
 }
 

@@ -118,3 +118,17 @@ fn an_unauthenticated_caller_is_recorded_as_unknown_with_the_key_id_it_claimed()
     assert_eq!(refused["userIdentity"], json!({"type": "Unknown", "accessKeyId": "AKIACLAIMED"}));
     assert_eq!(refused["recipientAccountId"], Value::Null);
 }
+
+#[test]
+fn the_time_of_a_record_is_in_whole_seconds_and_never_later_than_the_event() {
+    for (time, written) in [
+        ("2024-02-03T09:15:04Z", "2024-02-03T09:15:04Z"),
+        ("2024-02-03T09:15:04.999999999Z", "2024-02-03T09:15:04Z"),
+        ("2024-02-29T23:59:59.5Z", "2024-02-29T23:59:59Z"),
+        ("2000-01-01T00:00:00.000000001Z", "2000-01-01T00:00:00Z"),
+    ] {
+        let line = Event::new(Uuid::nil(), time.parse().unwrap(), call()).to_line().unwrap();
+        let record: Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(record["eventTime"], written, "{time}");
+    }
+}
