@@ -155,7 +155,9 @@ impl Member {
 
     /// Whether it failed to answer a moment ago.
     pub(super) fn is_avoided(&self) -> bool {
-        self.state.milliseconds(Duration::ZERO) < self.state.avoided_until.load(Ordering::Relaxed)
+        let until = self.state.avoided_until.load(Ordering::Relaxed);
+        // Nearly always zero, and then the clock need not be read.
+        until > 0 && self.state.milliseconds(Duration::ZERO) < until
     }
 
     /// Counts one request as in flight until the guard is dropped.

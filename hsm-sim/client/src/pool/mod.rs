@@ -216,7 +216,7 @@ impl Pool {
                 return Some(Err(PoolError::Unavailable));
             }
             let busy = members[index].begin();
-            let outcome = ask(session.with_deadline(remaining)).await;
+            let outcome = ask(session.within(remaining)).await;
             drop(busy);
             members[index].record(outcome.as_ref().err());
             match outcome.map_err(|error| judge(&error)) {

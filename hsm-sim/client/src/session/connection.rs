@@ -13,6 +13,7 @@ use hsm_protocol::{FrameHeader, FrameKind, Request, ReturnCode};
 use late_calls::EndsConnection;
 use prost::Message;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -51,6 +52,8 @@ struct Shared {
     /// The next look has become earlier.
     earlier: Notify,
     ended: CancellationToken,
+    /// Whether it has ended. Read several times per request, where the token would take a lock.
+    over: AtomicBool,
 }
 
 impl Shared {
@@ -65,6 +68,7 @@ impl Shared {
         queue.open = false;
         queue.waiting.clear();
         drop(queue);
+        self.over.store(true, Ordering::Release);
         self.ended.cancel();
         self.queued.notify_one();
     }
@@ -87,6 +91,7 @@ impl Connection {
             queued: Notify::new(),
             earlier: Notify::new(),
             ended: CancellationToken::new(),
+            over: AtomicBool::new(false),
         });
         let for_reader = shared.clone();
         let reader = tokio::spawn(async move {
@@ -140,7 +145,7 @@ impl Connection {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        !self.shared.ended.is_cancelled()
+        !self.shared.over.load(Ordering::Acquire)
     }
 
     pub(crate) async fn closed(&self) {

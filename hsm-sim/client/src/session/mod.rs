@@ -52,7 +52,12 @@ impl Session {
     /// The same session with another deadline per command.
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
-        Self { deadline, ..self.clone() }
+        self.clone().within(deadline)
+    }
+
+    /// This session with another deadline per command.
+    pub(crate) fn within(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
     }
 
     /// What the HSM proved in its signed Hello.
