@@ -32,8 +32,8 @@ impl EncryptionContext {
     }
 
     /// The pairs in canonical order.
-    pub fn pairs(&self) -> &BTreeMap<String, String> {
-        &self.0
+    pub fn into_pairs(self) -> BTreeMap<String, String> {
+        self.0
     }
 
     /// The number of pairs, then for each pair in the byte order of its key: length of key, key, length of value, value.

@@ -70,7 +70,7 @@ pub(super) async fn run(call: &mut Call<'_>) -> Result<Answer, ApiError> {
             _ => invalid_ciphertext(),
         });
     }
-    let opened = store.decrypt(&blob, &options.context.canonical_bytes()).await;
+    let opened = store.decrypt(&blob, &options.context).await;
     let plaintext = opened.map_err(|error| refused(error, Some(&key)))?;
     // A rehearsal must fail as the real request would, so the ciphertext is tried first (KEY-141).
     options.end_dry_run()?;

@@ -58,7 +58,7 @@ pub(super) async fn run(call: &mut Call<'_>) -> Result<Answer, ApiError> {
     let store = key_access::connection(call, &key)?;
     options.end_dry_run()?;
     let published = key.published()?;
-    let sealed = store.encrypt(published.key_id, &plaintext.0, &options.context.canonical_bytes()).await;
+    let sealed = store.encrypt(published.key_id, &plaintext.0, &options.context).await;
     let blob = sealed.map_err(|error| refused(error, Some(&key)))?;
     let response =
         Response { ciphertext_blob: Base64(&blob), key_id: &published.arn, encryption_algorithm: SYMMETRIC_DEFAULT };

@@ -65,8 +65,7 @@ pub(super) async fn run(call: &mut Call<'_>, with_plaintext: bool) -> Result<Ans
     let store = key_access::connection(call, &key)?;
     options.end_dry_run()?;
     let published = key.published()?;
-    let context = options.context.canonical_bytes();
-    let made = store.generate_data_key(published.key_id, length, &context, with_plaintext).await;
+    let made = store.generate_data_key(published.key_id, length, &options.context, with_plaintext).await;
     let data_key = made.map_err(|error| refused(error, Some(&key)))?;
     let plaintext = data_key.plaintext.as_ref().filter(|_| with_plaintext);
     let response = Response {

@@ -1,7 +1,5 @@
 //! What the symmetric operations have in common: context, algorithm, grant tokens, dry run, the HSM's refusals.
 
-use std::collections::BTreeMap;
-
 use operator_domain::encryption_context::EncryptionContext;
 use serde::de::IgnoredAny;
 
@@ -28,7 +26,8 @@ pub(super) const LONGEST_PLAINTEXT: usize = 4_096;
 
 /// Members that every symmetric operation takes besides its own.
 pub(super) struct Options {
-    pub(super) context: EncryptionContext,
+    /// The canonical bytes of the encryption context.
+    pub(super) context: Vec<u8>,
     pub(super) dry_run: bool,
     grant_tokens: bool,
     algorithm: Option<String>,
@@ -57,11 +56,12 @@ impl RawOptions {
             violations.add("encryptionContext", "have a total size less than or equal to 8192");
             EncryptionContext::default()
         });
+        let canonical = context.canonical_bytes();
         let parameters = &mut call.notes.parameters;
-        parameters.encryption_context = (!context.pairs().is_empty()).then(|| BTreeMap::clone(context.pairs()));
+        parameters.encryption_context = Some(context.into_pairs()).filter(|pairs| !pairs.is_empty());
         parameters.dry_run = self.dry_run.filter(|dry_run| *dry_run);
         Options {
-            context,
+            context: canonical,
             dry_run: self.dry_run.unwrap_or_default(),
             grant_tokens: !tokens.is_empty(),
             algorithm: self.algorithm,
