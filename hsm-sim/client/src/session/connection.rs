@@ -111,10 +111,12 @@ impl Connection {
     pub(crate) async fn call<R: Request>(&self, request: &R, deadline: Duration) -> Result<R::Reply, HsmError> {
         let (id, answer) = self.enqueue(request, deadline)?;
         // From here on the caller may be dropped at any await; the table must not keep an entry for it.
-        let _forget = Forget { shared: &self.shared, id };
+        let mut forget = Forget { shared: &self.shared, id: Some(id) };
         self.shared.queued.notify_one();
-        let answer = answer.await.map_err(|_| HsmError::Disconnected)??;
-        decode::<R>(&answer)
+        let answer = answer.await;
+        // Whoever let the caller know has taken it out of the table.
+        forget.id = None;
+        decode::<R>(&answer.map_err(|_| HsmError::Disconnected)??)
     }
 
     fn enqueue<R: Request>(
@@ -167,12 +169,14 @@ impl Drop for Connection {
 /// Removes a caller that stopped waiting.
 struct Forget<'a> {
     shared: &'a Shared,
-    id: u64,
+    id: Option<u64>,
 }
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        self.shared.lock().waiting.remove(self.id);
+        if let Some(id) = self.id {
+            self.shared.lock().waiting.remove(id);
+        }
     }
 }
 
