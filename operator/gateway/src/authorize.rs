@@ -87,6 +87,7 @@ pub trait Authorizer: Send + Sync {
     fn decide(&self, question: Question) -> BoxFuture<'static, Result<bool, AuthorizerUnavailable>>;
 }
 
+#[derive(Clone, Copy)]
 struct Decision {
     allowed: bool,
     made: Instant,
@@ -120,7 +121,7 @@ impl Authorization {
     /// # Errors
     /// When the authorizer cannot be asked and there is no earlier allow to fall back to.
     pub async fn allows(&self, question: Question) -> Result<bool, AuthorizerUnavailable> {
-        let known = self.decisions.find(&question);
+        let known = self.decisions.copy(&question);
         if let Some(decision) = known.as_ref().filter(|decision| decision.is_fresh(Instant::now())) {
             return Ok(decision.allowed);
         }

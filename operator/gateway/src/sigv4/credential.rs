@@ -66,7 +66,7 @@ impl Credential {
     /// would otherwise be a tenth of the gateway's work per request (performance §3).
     pub(super) fn signing_key(&self, date: &str, region: &str, service: Service) -> Arc<hmac::Key> {
         let slot = self.signing_keys.get(service.index());
-        if let Some(known) = slot.and_then(ArcSwapOption::load_full)
+        if let Some(known) = slot.map(ArcSwapOption::load).as_deref().and_then(Option::as_deref)
             && known.date == date
             && known.region == region
         {
