@@ -12,7 +12,7 @@ use std::sync::Arc;
 const LOCAL_BIAS: usize = 4;
 
 /// Requests in flight that an HSM answers together: so many more make another one the better choice.
-const STEP: usize = 16;
+const STEP: usize = 32;
 
 /// Smaller is better. Ordered by health, then by load as seen from this zone, then by zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
