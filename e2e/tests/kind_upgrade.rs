@@ -16,12 +16,24 @@ fn gateway_pods(cluster: &Cluster) -> Result<Vec<String>> {
     Ok(names.lines().map(str::to_owned).collect())
 }
 
-/// Waits until every one of these pods has drained and gone, which Helm does not wait for; returns those there are then.
+/// How many the Deployment asks for.
+fn replicas(cluster: &Cluster) -> Result<usize> {
+    let path = "--output=jsonpath={.spec.replicas}";
+    let count = cluster.kubectl(&["get", "deployment/keystore-gateway", "--namespace", GATEWAY_NAMESPACE, path])?;
+    count.parse().with_context(|| format!("no number of replicas: {count}"))
+}
+
+/// Waits until every one of these pods, and whatever came and went meanwhile, has drained and gone, which Helm does not wait for; returns those
+/// there are then. A Deployment that grows makes one more of the old template first.
 async fn replaced(cluster: &Cluster, old: &[String]) -> Result<Vec<String>> {
     until("the replaced replicas to go", Duration::from_secs(300), || async {
-        let present = gateway_pods(cluster)?;
+        let (present, wanted) = (gateway_pods(cluster)?, replicas(cluster)?);
         let left: Vec<_> = old.iter().filter(|pod| present.contains(pod)).collect();
-        Ok(if left.is_empty() { Look::Done(present) } else { Look::NotYet(format!("{left:?} are still there")) })
+        Ok(if left.is_empty() && present.len() == wanted {
+            Look::Done(present)
+        } else {
+            Look::NotYet(format!("{left:?} are still there, of {present:?}; {wanted} are wanted"))
+        })
     })
     .await
 }
@@ -36,7 +48,7 @@ async fn an_upgrade_and_its_rollback_under_load_fail_no_request_and_keep_the_sto
     let caller = cluster.caller().await?;
     drop(cluster.application().await?);
     let generation = tenant.stores().get(NAME).await?.status.and_then(|status| status.connection_generation);
-    let before = gateway_pods(&cluster)?;
+    let (before, replicas_before) = (gateway_pods(&cluster)?, replicas(&cluster)?);
 
     let load = Load::start(&caller, 2, Retries::USUAL).await?;
     cluster.upgrade(&format!("image.tag={next},logLevel=debug,gateway.replicas=3"))?;
@@ -47,7 +59,7 @@ async fn an_upgrade_and_its_rollback_under_load_fail_no_request_and_keep_the_sto
     load.goes_on(100).await?;
     let seen = load.end_unharmed(500)?;
 
-    assert_eq!((upgraded.len(), rolled_back.len()), (3, before.len()), "{upgraded:?} {rolled_back:?}");
+    assert_eq!((upgraded.len(), rolled_back.len()), (3, replicas_before), "{upgraded:?} {rolled_back:?}");
     let store = tenant.store_reaches(NAME, ConnectionState::Connected).await?;
     assert_eq!(
         store.status.and_then(|status| status.connection_generation),
