@@ -225,15 +225,15 @@ remove_mounts() {
 
 # Bridges are ours by their address, rules by being new and having a word that begins like Docker's chains, our addresses or our bridges.
 remove_network() {
-  local bridge own=" ${address_prefix//./\\.}"
+  local bridge port table own=" ${address_prefix//./\\.}"
   # Where another daemon works, a rule that names Docker's chains may be its.
   [ -n "$shared" ] || own+="| DOCKER"
   for bridge in $(ip -o -4 addr show | awk -v prefix=" $address_prefix" 'index($0, prefix) && $2 ~ /^br-/ { print $2 }'); do
-    ip link del "$bridge"
-    own+="| $bridge"
+    # A container that was killed leaves its end here until the kernel has taken its network namespace apart.
+    for port in $(ip -o link show master "$bridge" | awk -F '[:@ ]+' '{ print $2 }'); do ip link del "$port" 2>/dev/null || true; done
+    ip link del "$bridge"; own+="| $bridge"
   done
   command -v iptables >/dev/null && [ -e "$before/iptables.nat" ] || return 0
-  local table
   for table in filter nat; do
     remove_rules $table "$own"
     [ -n "$shared" ] || { remove_chains $table; restore_table $table; }
