@@ -2,7 +2,7 @@
 //!
 //! A library besides the program, so that the fuzz targets can reach what is in it; it offers nothing else to anybody.
 //!
-//! May import of this workspace: `hsm-protocol`, `refusal-log`. Never imports: `kube`, `k8s-openapi`, `serde_json`. (An HSM knows
+//! May import of this workspace: `hsm-protocol`, `random-reserve`, `refusal-log`. Never imports: `kube`, `k8s-openapi`, `serde_json`. (An HSM knows
 //! nothing of Kubernetes.)
 
 mod admin;

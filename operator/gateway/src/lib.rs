@@ -5,7 +5,7 @@
 //! `cluster` module connects it to Kubernetes.
 //!
 //! May import of this workspace: `audit`, `hsm-client`, `hsm-protocol`, `operator-api`, `operator-domain`,
-//! `refusal-log`. Never imports: `hsm-initialization`, `operator-controllers`, `rcgen`. (The gateway holds no password and issues no certificate.)
+//! `random-reserve`, `refusal-log`. Never imports: `hsm-initialization`, `operator-controllers`, `rcgen`. (The gateway holds no password and issues no certificate.)
 
 pub mod authorize;
 pub mod control;
