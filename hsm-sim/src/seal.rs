@@ -1,18 +1,19 @@
 //! Authenticated encryption under a key that is used once: the one construction for records, masked keys and
 //! ciphertext blobs.
 //!
-//! Invariant (INV-57): (key, nonce) never repeats, also after restore, clone or rollback. Both are derived from a
+//! Invariant (INV-57): (key, nonce) never repeats, also after restore, clone or rollback. The key is derived from a
 //! random 128-bit value with the counter-mode KDF of SP 800-108, so there is no counter that could go back.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::kdf::{KbkdfCtrHmacAlgorithmId, get_kbkdf_ctr_hmac_algorithm, kbkdf_ctr_hmac};
-use aws_lc_rs::{hkdf, rand};
+use aws_lc_rs::{hkdf, hmac, rand};
 use zeroize::Zeroizing;
 
 /// Length of the random value in front of sealed bytes.
 pub(crate) const RANDOM_LENGTH: usize = 16;
+/// Length of the label of a purpose of [`MessageCipher::with_open_nonce`]; with it the hashed input fits into one block of SHA-256.
+pub(crate) const PURPOSE_LENGTH: usize = 28;
 const KEY_LENGTH: usize = 32;
-const NONCE_LENGTH: usize = 12;
 const TAG_LENGTH: usize = 16;
 
 /// A key of 256 bits, wiped when dropped.
@@ -52,7 +53,7 @@ pub(crate) fn seal(key: &SecretKey, purpose: &[u8], binding: &[u8], plaintext: &
     let mut sealed = Vec::with_capacity(RANDOM_LENGTH + plaintext.len() + TAG_LENGTH);
     sealed.extend_from_slice(&random);
     sealed.extend_from_slice(plaintext);
-    seal_tail(key, purpose, &random, binding, &mut sealed, RANDOM_LENGTH)?;
+    MessageCipher::new(key, purpose, &random)?.seal_tail(binding, &mut sealed, RANDOM_LENGTH)?;
     Ok(sealed)
 }
 
@@ -67,44 +68,67 @@ pub(crate) fn open(
     sealed: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let (random, ciphertext) = sealed.split_first_chunk::<RANDOM_LENGTH>().ok_or(SealError)?;
-    open_with(key, purpose, random, binding, ciphertext)
+    MessageCipher::new(key, purpose, random)?.open(binding, ciphertext)
 }
 
-/// Encrypts `buffer[from..]` in place under the key derived from `random`, and appends the tag.
-///
-/// # Errors
-/// [`SealError`] if the cipher fails; the buffer must then be discarded.
-pub(crate) fn seal_tail(
-    key: &SecretKey,
-    purpose: &[u8],
-    random: &[u8; RANDOM_LENGTH],
-    binding: &[u8],
-    buffer: &mut Vec<u8>,
-    from: usize,
-) -> Result<(), SealError> {
-    let (cipher, nonce) = message_cipher(key, purpose, random)?;
-    let body = buffer.get_mut(from..).ok_or(SealError)?;
-    let tag = cipher.seal_in_place_separate_tag(nonce, Aad::from(binding), body).map_err(|_| SealError)?;
-    buffer.extend_from_slice(tag.as_ref());
-    Ok(())
+/// Cipher and nonce of one message. Using it consumes it.
+pub(crate) struct MessageCipher {
+    cipher: LessSafeKey,
+    nonce: Nonce,
 }
 
-/// Decrypts `ciphertext | tag` under the key derived from `random`.
-///
-/// # Errors
-/// [`SealError`] if anything differs by a single bit.
-pub(crate) fn open_with(
-    key: &SecretKey,
-    purpose: &[u8],
-    random: &[u8; RANDOM_LENGTH],
-    binding: &[u8],
-    ciphertext: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    let (cipher, nonce) = message_cipher(key, purpose, random)?;
-    let mut buffer = Zeroizing::new(ciphertext.to_vec());
-    let length = cipher.open_in_place(nonce, Aad::from(binding), &mut buffer[..]).map_err(|_| SealError)?.len();
-    buffer.truncate(length);
-    Ok(buffer)
+impl MessageCipher {
+    /// Key and nonce are both derived from `random`.
+    ///
+    /// # Errors
+    /// [`SealError`] if the derivation fails.
+    pub(crate) fn new(key: &SecretKey, purpose: &[u8], random: &[u8; RANDOM_LENGTH]) -> Result<Self, SealError> {
+        let derived = key_and_nonce(key, purpose, random)?;
+        let (key, nonce) = derived.split_first_chunk::<KEY_LENGTH>().ok_or(SealError)?;
+        Self::of(key, nonce.first_chunk().ok_or(SealError)?)
+    }
+
+    /// The key is derived from `random`; its first bytes are the nonce, which need not be secret nor differ from those of
+    /// other keys. Half the hashing of [`MessageCipher::new`].
+    ///
+    /// # Errors
+    /// [`SealError`] if the derivation fails.
+    pub(crate) fn with_open_nonce(
+        key: &DerivingKey,
+        purpose: &[u8; PURPOSE_LENGTH],
+        random: &[u8; RANDOM_LENGTH],
+    ) -> Result<Self, SealError> {
+        Self::of(&*key.message_key(purpose, random)?, random.first_chunk().ok_or(SealError)?)
+    }
+
+    fn of(key: &[u8; KEY_LENGTH], nonce: &[u8; NONCE_LEN]) -> Result<Self, SealError> {
+        let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| SealError)?;
+        Ok(Self { cipher: LessSafeKey::new(key), nonce: Nonce::assume_unique_for_key(*nonce) })
+    }
+
+    /// Encrypts `buffer[from..]` in place and appends the tag.
+    ///
+    /// # Errors
+    /// [`SealError`] if the cipher fails; the buffer must then be discarded.
+    pub(crate) fn seal_tail(self, binding: &[u8], buffer: &mut Vec<u8>, from: usize) -> Result<(), SealError> {
+        let body = buffer.get_mut(from..).ok_or(SealError)?;
+        let tag =
+            self.cipher.seal_in_place_separate_tag(self.nonce, Aad::from(binding), body).map_err(|_| SealError)?;
+        buffer.extend_from_slice(tag.as_ref());
+        Ok(())
+    }
+
+    /// Decrypts `ciphertext | tag`.
+    ///
+    /// # Errors
+    /// [`SealError`] if anything differs by a single bit.
+    pub(crate) fn open(self, binding: &[u8], ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let mut buffer = Zeroizing::new(ciphertext.to_vec());
+        let opened = self.cipher.open_in_place(self.nonce, Aad::from(binding), &mut buffer[..]);
+        let length = opened.map_err(|_| SealError)?.len();
+        buffer.truncate(length);
+        Ok(buffer)
+    }
 }
 
 /// Derives one 256-bit subkey for a purpose (HKDF-SHA-256).
@@ -122,30 +146,50 @@ pub(crate) fn subkey(salt: &[u8], secret: &[&[u8]], purpose: &[u8]) -> Result<Se
 }
 
 /// Key and nonce of one message: SP 800-108 fixed input `label | 0 | context | length in bits`.
-fn message_key(
+fn key_and_nonce(
     key: &SecretKey,
     purpose: &[u8],
     random: &[u8; RANDOM_LENGTH],
-) -> Result<Zeroizing<[u8; KEY_LENGTH + NONCE_LENGTH]>, SealError> {
+) -> Result<Zeroizing<[u8; KEY_LENGTH + NONCE_LEN]>, SealError> {
     const BITS: u32 = 44 * 8;
-    const _: () = assert!(KEY_LENGTH + NONCE_LENGTH == 44);
+    const _: () = assert!(KEY_LENGTH + NONCE_LEN == 44);
     let algorithm = get_kbkdf_ctr_hmac_algorithm(KbkdfCtrHmacAlgorithmId::Sha256).ok_or(SealError)?;
     let info = [purpose, &[0], random, &BITS.to_be_bytes()].concat();
-    let mut derived = Zeroizing::new([0; KEY_LENGTH + NONCE_LENGTH]);
+    let mut derived = Zeroizing::new([0; KEY_LENGTH + NONCE_LEN]);
     kbkdf_ctr_hmac(algorithm, &key[..], &info, &mut derived[..]).map_err(|_| SealError)?;
     Ok(derived)
 }
 
-fn message_cipher(
-    key: &SecretKey,
-    purpose: &[u8],
-    random: &[u8; RANDOM_LENGTH],
-) -> Result<(LessSafeKey, Nonce), SealError> {
-    let derived = message_key(key, purpose, random)?;
-    let (key, nonce) = derived.split_at(KEY_LENGTH);
-    let cipher = UnboundKey::new(&AES_256_GCM, key).map_err(|_| SealError)?;
-    let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError)?;
-    Ok((LessSafeKey::new(cipher), nonce))
+/// A key of which many messages' keys are derived: its own hashing is done once. Secret inside: no `Debug`; wiped when dropped.
+#[derive(Clone)]
+pub(crate) struct DerivingKey(hmac::Key);
+
+impl DerivingKey {
+    /// For deriving from this key.
+    pub(crate) fn new(key: &SecretKey) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &key[..]))
+    }
+
+    /// The counter-mode KDF of SP 800-108 with HMAC-SHA-256, whose first block is the whole key:
+    /// `counter 1 | label | 0 | context | length in bits`.
+    fn message_key(
+        &self,
+        purpose: &[u8; PURPOSE_LENGTH],
+        random: &[u8; RANDOM_LENGTH],
+    ) -> Result<SecretKey, SealError> {
+        const BITS: u32 = 256;
+        let mut input = [0; 4 + PURPOSE_LENGTH + 1 + RANDOM_LENGTH + 4];
+        let (counter, rest) = input.split_at_mut(4);
+        let (label, rest) = rest.split_at_mut(PURPOSE_LENGTH);
+        let (context, length) = rest.split_at_mut(1).1.split_at_mut(RANDOM_LENGTH);
+        counter.copy_from_slice(&1_u32.to_be_bytes());
+        label.copy_from_slice(purpose);
+        context.copy_from_slice(random);
+        length.copy_from_slice(&BITS.to_be_bytes());
+        let mut derived = Zeroizing::new([0; KEY_LENGTH]);
+        hmac::sign_to_buffer(&self.0, &input, &mut derived[..]).map_err(|_| SealError)?;
+        Ok(derived)
+    }
 }
 
 #[cfg(test)]
@@ -190,7 +234,21 @@ mod tests {
         for _ in 0..20_000 {
             let sealed = seal(&key(1), b"p", b"", b"same").unwrap();
             let random = sealed.first_chunk::<RANDOM_LENGTH>().unwrap();
-            assert!(seen.insert(message_key(&key(1), b"p", random).unwrap().to_vec()));
+            assert!(seen.insert(key_and_nonce(&key(1), b"p", random).unwrap().to_vec()));
+        }
+    }
+
+    /// SP 800-108: a key that is derived alone is what AWS-LC's own counter-mode KDF derives.
+    #[test]
+    fn the_key_of_a_message_is_what_the_counter_mode_kdf_gives() {
+        let purpose = b"a label of twenty-eight byte";
+        for byte in 0..50 {
+            let (key, random) = (key(byte), [byte ^ 0x5a; RANDOM_LENGTH]);
+            let info = [&purpose[..], &[0], &random, &256_u32.to_be_bytes()].concat();
+            let algorithm = get_kbkdf_ctr_hmac_algorithm(KbkdfCtrHmacAlgorithmId::Sha256).unwrap();
+            let mut wanted = [0; KEY_LENGTH];
+            kbkdf_ctr_hmac(algorithm, &key[..], &info, &mut wanted).unwrap();
+            assert_eq!(*DerivingKey::new(&key).message_key(purpose, &random).unwrap(), wanted);
         }
     }
 }

@@ -21,7 +21,7 @@ pub mod return_code;
 pub mod role;
 pub mod signing;
 
-pub use blob::{BlobError, BlobHeader};
+pub use blob::{BlobError, BlobHeader, BlobVersion};
 pub use command::Command;
 pub use frame::{Frame, FrameError, FrameHeader, FrameKind};
 pub use key_id::{KeyId, WrongLength};

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use hsm_protocol::frame::{self, HEADER_LENGTH, take_frame};
 use hsm_protocol::limits::{MAX_BODY, MAX_PLAINTEXT};
 use hsm_protocol::message as m;
-use hsm_protocol::{BlobHeader, Command, FrameError, FrameHeader, FrameKind, KeyId, ReturnCode, blob};
+use hsm_protocol::{BlobHeader, BlobVersion, Command, FrameError, FrameHeader, FrameKind, KeyId, ReturnCode, blob};
 use proptest::prelude::*;
 use prost::Message;
 
@@ -54,9 +54,12 @@ proptest! {
     }
 
     #[test]
-    fn a_blob_header_reads_back_as_it_was_written(key: [u8; 16], backing: [u8; 16], random: [u8; 16],
+    fn a_blob_header_reads_back_as_it_was_written(key: [u8; 16], backing: [u8; 16], random: [u8; 16], older: bool,
                                                  sealed in prop::collection::vec(any::<u8>(), 17..100)) {
-        let header = BlobHeader { key_id: KeyId(key), backing_key_id: backing, random };
+        let mut header = BlobHeader::new(KeyId(key), backing, random);
+        if older {
+            header.version = BlobVersion::DerivedNonce;
+        }
         let whole = [&header.encode()[..], &sealed].concat();
         let (read, rest) = BlobHeader::parse(&whole).unwrap();
         prop_assert_eq!(read, header);
@@ -131,10 +134,12 @@ fn many_frames_in_one_buffer_come_out_in_order() {
 
 #[test]
 fn a_blob_of_another_version_or_over_the_limit_is_refused() {
-    let header = BlobHeader { key_id: KeyId([1; 16]), backing_key_id: [2; 16], random: [3; 16] };
+    let header = BlobHeader::new(KeyId([1; 16]), [2; 16], [3; 16]);
     let mut other = [&header.encode()[..], &[0; 20]].concat();
-    other[0] = 2;
-    assert!(BlobHeader::parse(&other).is_err());
+    for version in (0..=u8::MAX).filter(|version| ![1, 2].contains(version)) {
+        other[0] = version;
+        assert!(BlobHeader::parse(&other).is_err());
+    }
     let longest = [&header.encode()[..], &[0; MAX_PLAINTEXT + blob::TAG_LENGTH]].concat();
     assert!(BlobHeader::parse(&longest).is_ok());
     assert!(BlobHeader::parse(&[&longest[..], &[0]].concat()).is_err());

@@ -1,16 +1,17 @@
 //! Encrypt and decrypt under one key (D9).
 
-use hsm_protocol::ReturnCode;
 use hsm_protocol::blob::{self, BlobHeader};
 use hsm_protocol::limits::{MAX_ENCRYPTION_CONTEXT, MAX_PLAINTEXT};
+use hsm_protocol::{BlobVersion, ReturnCode};
 use zeroize::Zeroizing;
 
 use super::key::Key;
 use super::{Outcome, internal};
 use crate::message_random::message_random;
-use crate::seal;
+use crate::seal::{MessageCipher, PURPOSE_LENGTH, SealError};
 
-const PURPOSE: &[u8] = b"keystores ciphertext blob v1";
+const PURPOSE: &[u8; PURPOSE_LENGTH] = b"keystores ciphertext blob v2";
+const PURPOSE_OF_VERSION_1: &[u8] = b"keystores ciphertext blob v1";
 
 /// Encrypts 1 to 4096 bytes into a ciphertext blob.
 ///
@@ -24,26 +25,36 @@ pub(crate) fn encrypt(key: &Key, plaintext: &[u8], encryption_context: &[u8]) ->
         return Err(ReturnCode::MessageTooLarge);
     }
     let random = message_random().map_err(internal)?;
-    let header = BlobHeader { key_id: key.id, backing_key_id: key.backing_key_id, random }.encode();
+    let header = BlobHeader::new(key.id, key.backing_key_id, random);
+    let (cipher, header) = (message_cipher(key, &header).map_err(internal)?, header.encode());
     let mut sealed = Vec::with_capacity(header.len() + plaintext.len() + blob::TAG_LENGTH);
     sealed.extend_from_slice(&header);
     sealed.extend_from_slice(plaintext);
     let binding = blob::additional_data(&header, encryption_context);
-    seal::seal_tail(&key.material, PURPOSE, &random, &binding, &mut sealed, header.len()).map_err(internal)?;
+    cipher.seal_tail(&binding, &mut sealed, header.len()).map_err(internal)?;
     Ok(sealed)
 }
 
 /// Decrypts a blob of this key.
 ///
 /// # Errors
-/// `CiphertextInvalid`, the same for every reason (INV-60).
+/// `CiphertextInvalid`, the same for everything that can be wrong with blob or context (INV-60); `Internal` if the derivation fails, which
+/// depends on neither.
 pub(crate) fn decrypt(key: &Key, blob: &[u8], encryption_context: &[u8]) -> Outcome<Zeroizing<Vec<u8>>> {
     let (header, sealed) = BlobHeader::parse(blob).map_err(|_| ReturnCode::CiphertextInvalid)?;
     if header.key_id != key.id || header.backing_key_id != key.backing_key_id {
         return Err(ReturnCode::CiphertextInvalid);
     }
     let binding = blob::additional_data(&header.encode(), encryption_context);
-    seal::open_with(&key.material, PURPOSE, &header.random, &binding, sealed).map_err(|_| ReturnCode::CiphertextInvalid)
+    let cipher = message_cipher(key, &header).map_err(internal)?;
+    cipher.open(&binding, sealed).map_err(|_| ReturnCode::CiphertextInvalid)
+}
+
+fn message_cipher(key: &Key, header: &BlobHeader) -> Result<MessageCipher, SealError> {
+    match header.version {
+        BlobVersion::DerivedNonce => MessageCipher::new(&key.material, PURPOSE_OF_VERSION_1, &header.random),
+        BlobVersion::OpenNonce => MessageCipher::with_open_nonce(&key.deriving, PURPOSE, &header.random),
+    }
 }
 
 #[cfg(test)]
@@ -81,6 +92,23 @@ mod tests {
             for attempt in attempts {
                 prop_assert_eq!(attempt.err(), Some(ReturnCode::CiphertextInvalid));
             }
+        }
+    }
+
+    /// What an earlier build sealed still opens; and a blob cannot be passed off as one of the other version.
+    #[test]
+    fn a_blob_of_version_1_opens_as_it_always_did_and_only_as_what_it_is() {
+        let (key, version, random) = (key(1, 1), BlobVersion::DerivedNonce, [9; 16]);
+        let header = BlobHeader { version, key_id: key.id, backing_key_id: key.backing_key_id, random }.encode();
+        let mut older = [&header[..], b"plaintext"].concat();
+        let cipher = MessageCipher::new(&key.material, PURPOSE_OF_VERSION_1, &random).unwrap();
+        cipher.seal_tail(&blob::additional_data(&header, b"context"), &mut older, header.len()).unwrap();
+        assert_eq!(&decrypt(&key, &older, b"context").unwrap()[..], b"plaintext");
+        let newer = encrypt(&key, b"plaintext", b"context").unwrap();
+        assert_eq!([older[0], newer[0]], [1, 2]);
+        for (mut blob, version) in [(older, 2), (newer, 1)] {
+            blob[0] = version;
+            assert_eq!(decrypt(&key, &blob, b"context").err(), Some(ReturnCode::CiphertextInvalid));
         }
     }
 

@@ -8,7 +8,7 @@ use prost::Message;
 use zeroize::Zeroizing;
 
 use super::rows::KeyRow;
-use crate::seal::SecretKey;
+use crate::seal::{DerivingKey, SecretKey};
 
 const FINGERPRINT: &[u8] = b"keystores key fingerprint v1\0";
 
@@ -21,6 +21,8 @@ pub(crate) struct Key {
     pub(crate) backing_key_id: [u8; 16],
     /// The material.
     pub(crate) material: SecretKey,
+    /// The same, ready for deriving the keys of messages.
+    pub(crate) deriving: DerivingKey,
     /// Number on this HSM (HSM-60).
     pub(crate) handle: u64,
     /// Commitment to the material.
@@ -71,6 +73,7 @@ impl Key {
             backing_key_id,
             handle,
             fingerprint: fingerprint(&id, &backing_key_id, &material),
+            deriving: DerivingKey::new(&material),
             material,
             label: content.label.clone(),
             namespace: content.namespace.clone(),

@@ -31,7 +31,7 @@ impl InProcessSeal {
     fn seal(&self, key_id: Uuid, plaintext: &[u8], aad: &[u8]) -> Result<Vec<u8>, CryptoError> {
         let mut random = [0; 16];
         rand::fill(&mut random).map_err(|_| CryptoError::Internal)?;
-        let header = BlobHeader { key_id: KeyId(key_id.into_bytes()), backing_key_id: [0; 16], random }.encode();
+        let header = BlobHeader::new(KeyId(key_id.into_bytes()), [0; 16], random).encode();
         let mut blob = Vec::with_capacity(header.len() + plaintext.len() + 16);
         blob.extend_from_slice(&header);
         blob.extend_from_slice(plaintext);

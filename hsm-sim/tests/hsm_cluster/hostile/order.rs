@@ -121,7 +121,7 @@ pub(super) async fn keys_and_users_are_out_of_reach_before_login_and_after_logou
 
 /// A blob that names the key; whether it opens does not matter here.
 fn blob_of(key: KeyId) -> Vec<u8> {
-    let header = hsm_protocol::BlobHeader { key_id: key, backing_key_id: [1; 16], random: [2; 16] };
+    let header = hsm_protocol::BlobHeader::new(key, [1; 16], [2; 16]);
     [&header.encode()[..], &[0; 40]].concat()
 }
 

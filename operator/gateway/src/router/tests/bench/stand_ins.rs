@@ -99,7 +99,7 @@ impl HsmStore {
 
     fn seal(&self, key_id: Uuid, plaintext: &[u8], aad: &[u8]) -> Vec<u8> {
         let random = *Uuid::new_v4().as_bytes();
-        let header = BlobHeader { key_id: KeyId(key_id.into_bytes()), backing_key_id: [1; 16], random };
+        let header = BlobHeader::new(KeyId(key_id.into_bytes()), [1; 16], random);
         let blob = [&header.encode()[..], &vec![0xee; plaintext.len() + 16]].concat();
         self.sealed.lock().unwrap().insert(blob.clone(), (plaintext.to_vec(), aad.to_vec()));
         blob
