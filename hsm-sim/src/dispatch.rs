@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::BytesMut;
-use hsm_protocol::message as m;
-use hsm_protocol::{Command, Frame, FrameHeader, Request, ReturnCode};
+use hsm_protocol::{Command, Frame, FrameHeader, Request, ReturnCode, in_place, message as m};
 use prost::Message;
 use tokio::time::Instant;
 
@@ -64,8 +63,8 @@ impl ClientPort {
     fn quick(&self, command: Command, header: &FrameHeader, body: &[u8], answers: &mut BytesMut) -> bool {
         let (hsm, session) = (&*self.hsm, &*self.session);
         match command {
-            Command::Encrypt => append(header, body, answers, |r| command::encrypt::run(hsm, session, &r)),
-            Command::Decrypt => append(header, body, answers, |r| command::decrypt::run(hsm, session, &r)),
+            Command::Encrypt => self.encrypt(header, body, answers),
+            Command::Decrypt => self.decrypt(header, body, answers),
             Command::GenerateDataKey => {
                 append(header, body, answers, |r| command::generate_data_key::run(hsm, session, &r));
             }
@@ -74,6 +73,25 @@ impl ClientPort {
             _ => return false,
         }
         true
+    }
+
+    fn encrypt(&self, header: &FrameHeader, body: &[u8], answers: &mut BytesMut) {
+        let request = in_place::EncryptRequest::decode(body).map_err(|_| ReturnCode::InvalidArgument);
+        match request.and_then(|request| command::encrypt::run(&self.hsm, &self.session, request)) {
+            Ok(blob) => encode(header, ReturnCode::Success, &in_place::EncryptReply { blob: &blob }, answers),
+            Err(code) => refuse(header, code, answers),
+        }
+    }
+
+    fn decrypt(&self, header: &FrameHeader, body: &[u8], answers: &mut BytesMut) {
+        let request = in_place::DecryptRequest::decode(body).map_err(|_| ReturnCode::InvalidArgument);
+        match request.and_then(|request| command::decrypt::run(&self.hsm, &self.session, request)) {
+            Ok((plaintext, key_id)) => {
+                let reply = in_place::DecryptReply { plaintext: &plaintext, key_id: key_id.as_bytes() };
+                encode(header, ReturnCode::Success, &reply, answers);
+            }
+            Err(code) => refuse(header, code, answers),
+        }
     }
 
     async fn slow(&self, command: Command, frame: &Frame, deadline: Option<Instant>) -> BytesMut {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use hsm_protocol::frame::{self, Frame, first_frame};
+use hsm_protocol::frame::{self, Body, Frame, first_frame};
 use hsm_protocol::{FrameHeader, FrameKind, ReturnCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::runtime::Handle;
@@ -188,7 +188,7 @@ pub(crate) fn refuse(request: &FrameHeader, code: ReturnCode, answers: &mut Byte
 }
 
 /// Appends an answer with a body. A body over the limit becomes `MessageTooLarge`.
-pub(crate) fn encode<M: prost::Message>(request: &FrameHeader, code: ReturnCode, body: &M, answers: &mut BytesMut) {
+pub(crate) fn encode<M: Body>(request: &FrameHeader, code: ReturnCode, body: &M, answers: &mut BytesMut) {
     let FrameHeader { command, request_id, .. } = *request;
     if frame::put_response(answers, command, request_id, code, body).is_err() {
         let word = ReturnCode::MessageTooLarge as u32;

@@ -1,5 +1,6 @@
 //! What can go wrong with one command on a session, and whether it may have taken effect.
 
+use hsm_protocol::in_place::NotThisMessage;
 use hsm_protocol::{FrameError, ReturnCode, WrongLength};
 
 /// Outcome of a command that did not succeed.
@@ -40,6 +41,12 @@ impl HsmError {
 
 impl From<WrongLength> for HsmError {
     fn from(source: WrongLength) -> Self {
+        Self::Protocol(source.to_string())
+    }
+}
+
+impl From<NotThisMessage> for HsmError {
+    fn from(source: NotThisMessage) -> Self {
         Self::Protocol(source.to_string())
     }
 }

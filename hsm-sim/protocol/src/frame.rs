@@ -130,11 +130,30 @@ pub fn take_frame(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
     Ok(Some(Frame { header, body: buffer.split_to(header.body_length as usize).freeze() }))
 }
 
+/// What can be the body of a frame.
+pub trait Body {
+    /// Its length, bytes.
+    fn encoded_len(&self) -> usize;
+
+    /// Appends it.
+    fn append_to(&self, buffer: &mut BytesMut);
+}
+
+impl<M: prost::Message> Body for M {
+    fn encoded_len(&self) -> usize {
+        prost::Message::encoded_len(self)
+    }
+
+    fn append_to(&self, buffer: &mut BytesMut) {
+        self.encode_raw(buffer);
+    }
+}
+
 /// Appends a request.
 ///
 /// # Errors
 /// [`FrameError::TooLarge`] if the message exceeds [`MAX_BODY`]; `buffer` is then unchanged.
-pub fn put_request<M: prost::Message>(
+pub fn put_request<M: Body>(
     buffer: &mut BytesMut,
     command: Command,
     request_id: u64,
@@ -148,7 +167,7 @@ pub fn put_request<M: prost::Message>(
 ///
 /// # Errors
 /// [`FrameError::TooLarge`] if the message exceeds [`MAX_BODY`]; `buffer` is then unchanged.
-pub fn put_response<M: prost::Message>(
+pub fn put_response<M: Body>(
     buffer: &mut BytesMut,
     command: u16,
     request_id: u64,
@@ -158,7 +177,7 @@ pub fn put_response<M: prost::Message>(
     put(buffer, FrameKind::Response, command, request_id, code as u32, message)
 }
 
-fn put<M: prost::Message>(
+fn put<M: Body>(
     buffer: &mut BytesMut,
     kind: FrameKind,
     command: u16,
@@ -173,6 +192,6 @@ fn put<M: prost::Message>(
     }
     buffer.reserve(HEADER_LENGTH + length);
     buffer.extend_from_slice(&FrameHeader { body_length, kind, command, request_id, word }.encode());
-    message.encode_raw(buffer);
+    message.append_to(buffer);
     Ok(())
 }

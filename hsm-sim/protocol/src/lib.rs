@@ -10,6 +10,7 @@
 pub mod blob;
 pub mod command;
 pub mod frame;
+pub mod in_place;
 pub mod key_id;
 pub mod labels;
 pub mod limits;

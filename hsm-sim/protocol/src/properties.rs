@@ -4,6 +4,7 @@ use bytes::BytesMut;
 use prost::Message;
 
 use crate::frame::{Frame, HEADER_LENGTH, put_request, put_response, take_frame};
+use crate::in_place::agrees_with_the_generated_types;
 use crate::limits::MAX_BODY;
 use crate::message as m;
 use crate::request::reprinted;
@@ -53,14 +54,15 @@ fn take_all(parts: &[&[u8]]) -> (Vec<Frame>, Option<FrameError>) {
     (frames, None)
 }
 
-/// A body that is read as the request or the reply of a command prints to bytes that are read as the same again. The
-/// first byte chooses the command.
+/// A body that is read as the request or the reply of a command prints to bytes that are read as the same again, and what is
+/// read in place is read as if it were not. The first byte chooses the command.
 ///
 /// # Panics
 /// When that does not hold.
 pub fn inner_command(data: &[u8]) {
     let Some((choice, body)) = data.split_first() else { return };
     let Some(command) = Command::ALL.get(usize::from(*choice) % Command::ALL.len()) else { return };
+    agrees_with_the_generated_types(body);
     let first = reprinted(*command, body);
     for (side, printed) in first.iter().enumerate() {
         let Some(printed) = printed else { continue };

@@ -1,20 +1,21 @@
 //! Decrypt: the blob names its key (D9).
 
-use hsm_protocol::message::{DecryptReply, DecryptRequest};
-use hsm_protocol::{BlobHeader, ReturnCode};
+use hsm_protocol::in_place::DecryptRequest;
+use hsm_protocol::{BlobHeader, KeyId, ReturnCode};
+use zeroize::Zeroizing;
 
 use super::key_use::usable;
 use crate::hsm::Hsm;
 use crate::sessions::Session;
 use crate::vault::{Outcome, cipher};
 
-/// Decrypts a blob.
+/// Decrypts a blob. Returns the plaintext and the key that it was under.
 ///
 /// # Errors
 /// `CiphertextInvalid` for everything that is wrong with blob or context (INV-60); those of [`usable`].
-pub(crate) fn run(hsm: &Hsm, session: &Session, request: &DecryptRequest) -> Outcome<DecryptReply> {
-    let (header, _) = BlobHeader::parse(&request.blob).map_err(|_| ReturnCode::CiphertextInvalid)?;
+pub(crate) fn run(hsm: &Hsm, session: &Session, request: DecryptRequest<'_>) -> Outcome<(Zeroizing<Vec<u8>>, KeyId)> {
+    let (header, _) = BlobHeader::parse(request.blob).map_err(|_| ReturnCode::CiphertextInvalid)?;
     let usable = usable(hsm, session, header.key_id.as_bytes())?;
-    let mut plaintext = cipher::decrypt(&usable.key, &request.blob, &request.encryption_context)?;
-    Ok(DecryptReply { plaintext: std::mem::take(&mut *plaintext), key_id: header.key_id.0.to_vec() })
+    let plaintext = cipher::decrypt(&usable.key, request.blob, request.encryption_context)?;
+    Ok((plaintext, header.key_id))
 }

@@ -3,7 +3,7 @@
 use crate::error::HsmError;
 use crate::session::Session;
 use hsm_protocol::key_id::fixed;
-use hsm_protocol::{KeyId, message as m};
+use hsm_protocol::{Command, KeyId, in_place, message as m};
 use zeroize::Zeroizing;
 
 /// A plaintext and the key it was under. No `Debug`: it is what the whole product protects.
@@ -33,12 +33,9 @@ impl Session {
         plaintext: &[u8],
         encryption_context: &[u8],
     ) -> Result<Vec<u8>, HsmError> {
-        let request = m::EncryptRequest {
-            key_id: key_id.0.to_vec(),
-            plaintext: plaintext.to_vec(),
-            encryption_context: encryption_context.to_vec(),
-        };
-        self.call(&request).await.map(|reply| reply.blob)
+        let request = in_place::EncryptRequest { key_id: &key_id.0, plaintext, encryption_context };
+        let answer = self.exchange(Command::Encrypt, &request).await?;
+        Ok(in_place::EncryptReply::decode(&answer)?.blob.to_vec())
     }
 
     /// Decrypts a ciphertext blob.
@@ -47,10 +44,9 @@ impl Session {
     /// `CiphertextInvalid` for a wrong context, another key or damage alike (INV-60); `KeyNotUsable`,
     /// `DelegationNotLive`.
     pub async fn decrypt(&self, blob: &[u8], encryption_context: &[u8]) -> Result<Decrypted, HsmError> {
-        let request = m::DecryptRequest { blob: blob.to_vec(), encryption_context: encryption_context.to_vec() };
-        let mut reply = self.call(&request).await?;
-        let plaintext = Zeroizing::new(std::mem::take(&mut reply.plaintext));
-        Ok(Decrypted { plaintext, key_id: KeyId(fixed(&reply.key_id)?) })
+        let answer = self.exchange(Command::Decrypt, &in_place::DecryptRequest { blob, encryption_context }).await?;
+        let reply = in_place::DecryptReply::decode(&answer)?;
+        Ok(Decrypted { plaintext: Zeroizing::new(reply.plaintext.to_vec()), key_id: KeyId(fixed(reply.key_id)?) })
     }
 
     /// Makes a random data key of 1 to 1,024 bytes and encrypts it.

@@ -8,8 +8,8 @@ mod late_calls;
 use super::waiting::Waiting;
 use crate::error::HsmError;
 use bytes::{Buf, BytesMut};
-use hsm_protocol::frame::{HEADER_LENGTH, put_request};
-use hsm_protocol::{FrameHeader, FrameKind, Request, ReturnCode};
+use hsm_protocol::frame::{Body, HEADER_LENGTH, put_request};
+use hsm_protocol::{Command, FrameHeader, FrameKind, Request, ReturnCode};
 use late_calls::EndsConnection;
 use prost::Message;
 use std::io;
@@ -109,19 +109,33 @@ impl Connection {
     /// # Errors
     /// [`HsmError`]; whether the command may have taken effect, [`HsmError::is_indefinite`] says.
     pub(crate) async fn call<R: Request>(&self, request: &R, deadline: Duration) -> Result<R::Reply, HsmError> {
-        let (id, answer) = self.enqueue(request, deadline)?;
+        let reply = self.exchange(R::COMMAND, request, deadline).await?;
+        R::Reply::decode(reply.as_slice()).map_err(|source| HsmError::Protocol(source.to_string()))
+    }
+
+    /// Sends one request and waits for the body of its answer.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub(crate) async fn exchange(
+        &self,
+        command: Command,
+        request: &impl Body,
+        deadline: Duration,
+    ) -> Result<Zeroizing<Vec<u8>>, HsmError> {
+        let (id, answer) = self.enqueue(command, request, deadline)?;
         // From here on the caller may be dropped at any await; the table must not keep an entry for it.
         let mut forget = Forget { shared: &self.shared, id: Some(id) };
-        self.shared.queued.notify_one();
         let answer = answer.await;
         // Whoever let the caller know has taken it out of the table.
         forget.id = None;
-        decode::<R>(&answer.map_err(|_| HsmError::Disconnected)??)
+        body(command, answer.map_err(|_| HsmError::Disconnected)??)
     }
 
-    fn enqueue<R: Request>(
+    fn enqueue(
         &self,
-        request: &R,
+        command: Command,
+        request: &impl Body,
         deadline: Duration,
     ) -> Result<(u64, oneshot::Receiver<Outcome>), HsmError> {
         let milliseconds = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
@@ -135,7 +149,11 @@ impl Connection {
         }
         let (sender, receiver) = oneshot::channel();
         let id = queue.waiting.insert(sender, until);
-        if let Err(error) = put_request(&mut queue.bytes, R::COMMAND, id, milliseconds, request) {
+        // Whoever puts the first bytes in tells the writer, which takes all there are by then.
+        if queue.bytes.is_empty() {
+            self.shared.queued.notify_one();
+        }
+        if let Err(error) = put_request(&mut queue.bytes, command, id, milliseconds, request) {
             queue.waiting.remove(id);
             return Err(error.into());
         }
@@ -180,16 +198,16 @@ impl Drop for Forget<'_> {
     }
 }
 
-fn decode<R: Request>(answer: &Answer) -> Result<R::Reply, HsmError> {
-    if answer.header.command != R::COMMAND as u16 {
+/// The body of a successful answer to `command`.
+fn body(command: Command, answer: Answer) -> Result<Zeroizing<Vec<u8>>, HsmError> {
+    if answer.header.command != command as u16 {
         return Err(HsmError::Protocol("the answer belongs to another command".into()));
     }
     match ReturnCode::from_u32(answer.header.word) {
-        Some(ReturnCode::Success) => {}
-        Some(code) => return Err(HsmError::Refused(code)),
-        None => return Err(HsmError::Protocol(format!("unknown return code {}", answer.header.word))),
+        Some(ReturnCode::Success) => Ok(answer.body),
+        Some(code) => Err(HsmError::Refused(code)),
+        None => Err(HsmError::Protocol(format!("unknown return code {}", answer.header.word))),
     }
-    R::Reply::decode(answer.body.as_slice()).map_err(|source| HsmError::Protocol(source.to_string()))
 }
 
 async fn read_answers<S: AsyncRead + Unpin>(shared: &Shared, mut stream: S) -> io::Result<()> {

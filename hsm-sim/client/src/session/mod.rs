@@ -13,9 +13,11 @@ use crate::endpoint::HsmEndpoint;
 use crate::error::HsmError;
 use crate::tls::{ClientIdentity, TrustAnchor};
 pub(crate) use connection::Connection;
-use hsm_protocol::Request;
+use hsm_protocol::frame::Body;
+use hsm_protocol::{Command, Request};
 use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// How long a command may take unless [`Session::with_deadline`] says otherwise: a login hashes the password and
 /// waits for the disk twice.
@@ -87,5 +89,10 @@ impl Session {
     /// Sends one request and waits for its answer, at most the session's deadline.
     pub(crate) async fn call<R: Request>(&self, request: &R) -> Result<R::Reply, HsmError> {
         self.connection.call(request, self.deadline).await
+    }
+
+    /// The same for a command whose messages are read and written in place: returns the reply's body.
+    pub(crate) async fn exchange(&self, command: Command, request: &impl Body) -> Result<Zeroizing<Vec<u8>>, HsmError> {
+        self.connection.exchange(command, request, self.deadline).await
     }
 }

@@ -179,9 +179,9 @@ async fn a_peer_that_stops_reading_makes_the_connection_busy_instead_of_growing(
     let body = hsm_protocol::message::InsertMaskedKeyRequest { masked: vec![0; 1 << 19], fence: 0 };
     let mut refused = false;
     for _ in 0..20 {
-        let answer = connection.enqueue(&body, SOON);
+        let answer = connection.enqueue(Command::InsertMaskedKey, &body, SOON);
         refused |= matches!(answer, Err(HsmError::Refused(ReturnCode::Busy)));
     }
     assert!(refused);
-    assert!(connection.enqueue(&LogoutRequest {}, SOON).is_err());
+    assert!(connection.enqueue(Command::Logout, &LogoutRequest {}, SOON).is_err());
 }
