@@ -89,11 +89,16 @@ pub(crate) struct Hsm {
 }
 
 impl Hsm {
-    /// Loads the HSM from its volume; makes its identity if the volume is new.
+    /// Loads the HSM from its volume; makes its identity if the volume is new. New passwords get `iterations` of PBKDF2.
     ///
     /// # Errors
     /// [`LoadError`]; the volume is then unchanged.
-    pub(crate) async fn load(volume: Volume, pod_name: String, pod: PodCredentials) -> Result<Self, LoadError> {
+    pub(crate) async fn load(
+        volume: Volume,
+        pod_name: String,
+        pod: PodCredentials,
+        iterations: u32,
+    ) -> Result<Self, LoadError> {
         let unbound = Place { volume_id: volume.volume_id, ..Place::default() };
         let stored_identity = read::<IdentityRow>(&volume, &unbound, RecordKind::Identity)?;
         let is_new = stored_identity.is_none();
@@ -112,7 +117,7 @@ impl Hsm {
         let control = read::<ControlRow>(&volume, &place, RecordKind::Control)?.unwrap_or_default();
         let delegates = rows::<GenerationEntry>(&volume, &place, RecordKind::Delegates)?;
         let (volume_id, incarnation) = (volume.volume_id, volume.incarnation);
-        let users = Arc::new(Users::new(users, Arc::clone(&volume.counters)));
+        let users = Arc::new(Users::new(users, Arc::clone(&volume.counters), iterations));
         let (store, lock) = volume.into_store(place)?;
         if is_new {
             store.commit(vec![put(RecordKind::Identity, &[], identity.row())]).await?;

@@ -19,6 +19,7 @@ use crate::store::volume::{Volume, VolumeOptions};
 use crate::tls::certificate::from_pem;
 use crate::tls::peer_port::{PodCredentials, peer_server, provisioning};
 use crate::tls::pod_certificate::PodCertificate;
+use crate::vault::password::ITERATIONS;
 use crate::{admin, replication};
 
 const SHARE_LENGTH: usize = 32;
@@ -41,7 +42,11 @@ pub(crate) async fn run(cli: Cli, sessions: &Handle) -> anyhow::Result<()> {
     };
     let volume = Volume::open(&options)?;
     tracing::info!(pod_name = cli.pod_name, incarnation = volume.incarnation, "volume open");
-    let hsm = Arc::new(Hsm::load(volume, cli.pod_name.clone(), pod).await?);
+    if cli.password_iterations < ITERATIONS {
+        let (set, advised) = (cli.password_iterations, ITERATIONS);
+        tracing::warn!(set, advised, "--password-iterations: passwords are hashed less often than is advised");
+    }
+    let hsm = Arc::new(Hsm::load(volume, cli.pod_name.clone(), pod, cli.password_iterations).await?);
     let configs = peer_port_configs(&hsm)?;
     let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
     let admin = bind(cli.admin_listen).await.with_context(|| format!("failed to listen on {}", cli.admin_listen))?;

@@ -105,7 +105,7 @@ mod tests {
                 name: "kmsuser".into(),
                 user_type: UserType::Cu,
                 epoch: stored,
-                verifier: Verifier::of_nobody(),
+                verifier: Verifier::of_nobody(1),
                 last_op_id: vec![],
                 slot: 2,
             };

@@ -72,15 +72,16 @@ pub(super) fn options(folder: &Path) -> VolumeOptions {
 }
 
 /// One round of PBKDF2: the properties are not about guessing.
+const ROUNDS: std::num::NonZeroU32 = std::num::NonZeroU32::MIN;
+
 fn user() -> User {
     let (salt, mut hash) = ([4; 16], Zeroizing::new(vec![0; 32]));
-    let rounds = std::num::NonZeroU32::MIN;
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA512, rounds, &salt, PASSWORD.as_bytes(), &mut hash);
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA512, ROUNDS, &salt, PASSWORD.as_bytes(), &mut hash);
     User {
         name: labels::KMS_USER.into(),
         user_type: UserType::Cu,
         epoch: 1,
-        verifier: Verifier { salt, hash, iterations: rounds.get() },
+        verifier: Verifier { salt, hash, iterations: ROUNDS.get() },
         last_op_id: Vec::new(),
         slot: 1,
     }
@@ -148,7 +149,7 @@ pub(super) async fn active(folder: &Path) -> Arc<Hsm> {
     let (chain, key) = (made.cert.pem(), Zeroizing::new(made.signing_key.serialize_pem()));
     let certificate = PodCertificate::new(chain.as_bytes(), key.as_bytes(), operator_ca.clone()).expect("fits");
     let pod = PodCredentials { certificate: Arc::new(certificate), operator_ca };
-    let hsm = Hsm::load(reopened(folder).await, POD.into(), pod).await.expect("loads");
+    let hsm = Hsm::load(reopened(folder).await, POD.into(), pod, ROUNDS.get()).await.expect("loads");
     hsm.users.start_counter(&user(), 0).await.expect("counts");
     hsm.compared.store(true, Ordering::Release);
     Arc::new(hsm)

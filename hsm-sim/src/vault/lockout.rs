@@ -35,16 +35,21 @@ pub(crate) fn failures(counters: &Counters, user: &User) -> u64 {
     }
 }
 
-/// Verifies a password. Blocks: a sync, then PBKDF2, then perhaps another sync. The caller admits one attempt per
-/// user at a time.
+/// Verifies a password. Blocks: a sync, then `cost` iterations of PBKDF2, whoever the user is, then perhaps another sync. The caller admits
+/// one attempt per user at a time.
 ///
 /// # Errors
 /// [`StoreError`] if the count could not be made durable; the password was then not looked at.
-pub(crate) fn attempt(counters: &Counters, user: Option<&User>, password: &str) -> Result<Verdict, StoreError> {
+pub(crate) fn attempt(
+    counters: &Counters,
+    user: Option<&User>,
+    password: &str,
+    cost: u32,
+) -> Result<Verdict, StoreError> {
     let Some(user) = user else {
         counters.write(NOBODY_SLOT, [0; 16], 0)?;
         // Compared like any other; the result cannot be true.
-        let _ = Verifier::of_nobody().matches(password);
+        let _ = Verifier::of_nobody(cost).matches(password, cost);
         return Ok(Verdict::Refused);
     };
     let before = failures(counters, user);
@@ -52,7 +57,7 @@ pub(crate) fn attempt(counters: &Counters, user: Option<&User>, password: &str) 
         return Ok(Verdict::Locked);
     }
     counters.write(user.slot, user.counter_binding(), before + 1)?;
-    if !user.verifier.matches(password) {
+    if !user.verifier.matches(password, cost) {
         return Ok(Verdict::Refused);
     }
     counters.write(user.slot, user.counter_binding(), 0)?;

@@ -8,14 +8,17 @@ use hsm_protocol::message::UserType;
 use super::*;
 use crate::store::counters::CellFile;
 use crate::store::sealing::VolumeKeys;
+use crate::vault::users::Users;
 
 const RIGHT: &str = "Rightpass1";
 const WRONG: &str = "Wrongpass1";
 
-/// A verifier with few iterations: the table is about counting.
+/// Iterations of the verifier, few: the table is about counting.
+const ROUNDS: u32 = 2;
+
 fn user() -> User {
-    let mut verifier = Verifier { salt: [7; 16], hash: zeroize::Zeroizing::new(vec![0; 32]), iterations: 2 };
-    let rounds = std::num::NonZeroU32::new(2).expect("not zero");
+    let mut verifier = Verifier { salt: [7; 16], hash: zeroize::Zeroizing::new(vec![0; 32]), iterations: ROUNDS };
+    let rounds = std::num::NonZeroU32::new(ROUNDS).expect("not zero");
     let mut hash = vec![0; 32];
     aws_lc_rs::pbkdf2::derive(
         aws_lc_rs::pbkdf2::PBKDF2_HMAC_SHA512,
@@ -26,6 +29,10 @@ fn user() -> User {
     );
     verifier.hash = zeroize::Zeroizing::new(hash);
     User { name: "kmsuser".into(), user_type: UserType::Cu, epoch: 1, verifier, last_op_id: vec![], slot: FIRST_SLOT }
+}
+
+fn attempt(counters: &Counters, user: Option<&User>, password: &str) -> Result<Verdict, StoreError> {
+    super::attempt(counters, user, password, ROUNDS)
 }
 
 fn open(path: &Path) -> Counters {
@@ -148,7 +155,7 @@ impl CellFile for CountingDisk {
 }
 
 /// INV-64: an unknown user costs exactly what a wrong password costs: the same write, the same sync, as many hash
-/// iterations as every user's verifier has.
+/// iterations as every other attempt takes.
 #[test]
 fn an_unknown_user_costs_what_a_wrong_password_costs() {
     let dir = tempfile::tempdir().unwrap();
@@ -161,8 +168,30 @@ fn an_unknown_user_costs_what_a_wrong_password_costs() {
     });
     assert_eq!(costs[0], costs[1]);
     assert_eq!(costs[0].1, 1);
-    let (known, nobody) = (Verifier::new(RIGHT).unwrap(), Verifier::of_nobody());
+    let (known, nobody) = (Verifier::new(RIGHT, ROUNDS).unwrap(), Verifier::of_nobody(ROUNDS));
     assert_eq!((known.iterations, known.hash.len()), (nobody.iterations, nobody.hash.len()));
+}
+
+/// INV-64: whose verifier is older than the setting, and whose name is nobody's, is not told by how long an attempt takes.
+#[test]
+fn every_attempt_takes_the_iterations_of_the_dearest_verifier_or_of_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let counters = Arc::new(open(&fresh(&dir)));
+    let cases: [(&[u32], u32, u32); 4] = [
+        (&[], 1_000, 1_000),
+        (&[1_000], 3_000, 3_000),
+        (&[3_000], 1_000, 3_000),
+        (&[1_000, 4_000, 2_000], 3_000, 4_000),
+    ];
+    for (stored, setting, cost) in cases {
+        let of = |iterations: &u32| User {
+            name: format!("user{iterations}"),
+            verifier: Verifier { iterations: *iterations, ..user().verifier },
+            ..user()
+        };
+        let users = Users::new(stored.iter().map(of).collect(), Arc::clone(&counters), setting);
+        assert_eq!(users.cost(), cost, "{stored:?}, {setting}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Password verifiers: PBKDF2-HMAC-SHA-512.
 
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 
 use aws_lc_rs::pbkdf2;
 use hsm_protocol::ReturnCode;
@@ -10,8 +11,11 @@ use zeroize::Zeroizing;
 use super::{Outcome, internal};
 use crate::seal;
 
-/// Iterations of a new verifier (OWASP's figure for PBKDF2-HMAC-SHA-512).
+/// Iterations of a new verifier unless the process is given another count (OWASP's figure for PBKDF2-HMAC-SHA-512).
 pub(crate) const ITERATIONS: u32 = 210_000;
+/// The counts that a process may be given: not below the least that NIST SP 800-132 allows (section 5.2), nor so many that a login takes
+/// longer than its caller waits.
+pub(crate) const ALLOWED_ITERATIONS: RangeInclusive<i64> = 1_000..=2_000_000;
 const LENGTH: usize = 32;
 
 /// A salted, slow hash of a password.
@@ -30,26 +34,42 @@ impl Verifier {
     ///
     /// # Errors
     /// `Internal` if the generator fails.
-    pub(crate) fn new(password: &str) -> Outcome<Self> {
+    pub(crate) fn new(password: &str, iterations: u32) -> Outcome<Self> {
         let salt = seal::random().map_err(internal)?;
-        let mut hash = Zeroizing::new(vec![0; LENGTH]);
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA512, iterations(ITERATIONS), &salt, password.as_bytes(), &mut hash);
-        Ok(Self { salt, hash, iterations: ITERATIONS })
+        Ok(Self { salt, hash: derive(password, &salt, iterations), iterations })
     }
 
-    /// A verifier that no password matches and that costs as much as any other (INV-64).
-    pub(crate) fn of_nobody() -> Self {
-        Self { salt: [0; 16], hash: Zeroizing::new(vec![0; LENGTH]), iterations: ITERATIONS }
+    /// A verifier that no password matches.
+    pub(crate) fn of_nobody(iterations: u32) -> Self {
+        Self { salt: [0; 16], hash: Zeroizing::new(vec![0; LENGTH]), iterations }
     }
 
-    /// Whether this is the password. Slow; compares in constant time.
-    pub(crate) fn matches(&self, password: &str) -> bool {
-        let rounds = iterations(self.iterations);
-        pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA512, rounds, &self.salt, password.as_bytes(), &self.hash).is_ok()
+    /// Whether this is the password. Slow; compares in constant time. Takes `cost` iterations, however many of them are the verifier's own:
+    /// an older one has another count than the setting is now, and its user must not be told by the time it takes (INV-64).
+    pub(crate) fn matches(&self, password: &str, cost: u32) -> bool {
+        let rounds = nonzero(self.iterations);
+        let verified =
+            pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA512, rounds, &self.salt, password.as_bytes(), &self.hash).is_ok();
+        let missing = self.short_of(cost);
+        if missing > 0 {
+            drop(derive(password, &self.salt, missing));
+        }
+        verified
+    }
+
+    /// How many iterations it has less than `cost`.
+    fn short_of(&self, cost: u32) -> u32 {
+        cost.saturating_sub(self.iterations)
     }
 }
 
-fn iterations(count: u32) -> NonZeroU32 {
+fn derive(password: &str, salt: &[u8], iterations: u32) -> Zeroizing<Vec<u8>> {
+    let mut hash = Zeroizing::new(vec![0; LENGTH]);
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA512, nonzero(iterations), salt, password.as_bytes(), &mut hash);
+    hash
+}
+
+fn nonzero(count: u32) -> NonZeroU32 {
     NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
 }
 
@@ -71,13 +91,25 @@ mod tests {
 
     #[test]
     fn a_verifier_matches_its_password_only_and_nobody_matches_none() {
-        let verifier = Verifier::new("Passw0rd").unwrap();
-        assert!(verifier.matches("Passw0rd"));
+        let verifier = Verifier::new("Passw0rd", ITERATIONS).unwrap();
+        assert!(verifier.matches("Passw0rd", ITERATIONS));
         for wrong in ["passw0rd", "Passw0rd ", "Passw0r", ""] {
-            assert!(!verifier.matches(wrong));
+            assert!(!verifier.matches(wrong, ITERATIONS));
         }
-        assert!(!Verifier::of_nobody().matches(""));
-        assert_ne!(Verifier::new("Passw0rd").unwrap().salt, verifier.salt);
+        assert!(!Verifier::of_nobody(ITERATIONS).matches("", ITERATIONS));
+        assert_ne!(Verifier::new("Passw0rd", ITERATIONS).unwrap().salt, verifier.salt);
+    }
+
+    /// INV-64, and a password goes on matching when the setting is another one than it was made under.
+    #[test]
+    fn verifiers_of_any_count_take_the_same_iterations_and_match() {
+        for (own, cost, missing) in [(1_000, 3_000, 2_000), (3_000, 3_000, 0), (3_000, 1_000, 0)] {
+            let verifier = Verifier::new("Passw0rd", own).unwrap();
+            assert_eq!((verifier.iterations, verifier.short_of(cost)), (own, missing));
+            assert!(verifier.matches("Passw0rd", cost) && !verifier.matches("Passw0re", cost), "{own} of {cost}");
+            let nobody = Verifier::of_nobody(cost);
+            assert_eq!((nobody.iterations, nobody.short_of(cost)), (cost, 0));
+        }
     }
 
     /// HSM-31.

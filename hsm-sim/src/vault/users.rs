@@ -39,17 +39,20 @@ pub(crate) struct LoggedIn {
 pub(crate) struct Users {
     by_name: RwLock<BTreeMap<String, Arc<User>>>,
     counters: Arc<Counters>,
+    /// Of the verifiers to come.
+    iterations: u32,
     turns: Vec<Arc<Mutex<()>>>,
     verifications: Arc<Semaphore>,
 }
 
 impl Users {
-    /// The users read from the volume.
-    pub(crate) fn new(users: Vec<User>, counters: Arc<Counters>) -> Self {
+    /// The users read from the volume. `iterations` are those of new verifiers; one that is there keeps its own until its password changes.
+    pub(crate) fn new(users: Vec<User>, counters: Arc<Counters>, iterations: u32) -> Self {
         let by_name = users.into_iter().map(|user| (user.name.clone(), Arc::new(user))).collect();
         Self {
             by_name: RwLock::new(by_name),
             counters,
+            iterations,
             turns: (0..TURNS).map(|_| Arc::default()).collect(),
             verifications: Arc::new(Semaphore::new(CONCURRENT_VERIFICATIONS)),
         }
@@ -69,6 +72,12 @@ impl Users {
     pub(crate) fn lock_state(&self, user: &User) -> (u32, bool) {
         let failures = lockout::failures(&self.counters, user);
         (u32::try_from(failures).unwrap_or(u32::MAX), failures >= lockout::LIMIT)
+    }
+
+    /// Iterations that each attempt takes, of whatever user and of nobody: those of the dearest verifier, or of the next one if it will have
+    /// more. Else, once the setting was changed, a name that nobody has would be told from one with an older verifier (INV-64).
+    pub(super) fn cost(&self) -> u32 {
+        self.read().values().map(|user| user.verifier.iterations).fold(self.iterations, u32::max)
     }
 
     /// Waits until no login attempt or change runs for this name. Unknown names wait alike.
@@ -99,11 +108,11 @@ impl Users {
             return Err(ReturnCode::DeadlineExceeded);
         }
         let user = canonical.and_then(|name| self.find(&name));
-        let (counters, subject) = (Arc::clone(&self.counters), user.clone());
+        let (counters, subject, cost) = (Arc::clone(&self.counters), user.clone(), self.cost());
         // Turn and permit move into the thread: if the session dies now, the next attempt still waits for this one.
         let attempt = tokio::task::spawn_blocking(move || {
             let _held = (turn, permit);
-            lockout::attempt(&counters, subject.as_deref(), &password)
+            lockout::attempt(&counters, subject.as_deref(), &password, cost)
         });
         let verdict = attempt.await.map_err(|_| ReturnCode::Internal)?.map_err(|error| storage_code(&error))?;
         match (verdict, user) {
@@ -121,9 +130,10 @@ impl Users {
     /// `Internal` if the generator fails.
     pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Outcome<Verifier> {
         let permit = Arc::clone(&self.verifications).acquire_owned().await.map_err(|_| ReturnCode::Internal)?;
+        let iterations = self.iterations;
         let hashing = tokio::task::spawn_blocking(move || {
             let _held = permit;
-            Verifier::new(&password)
+            Verifier::new(&password, iterations)
         });
         hashing.await.map_err(|_| ReturnCode::Internal)?
     }
