@@ -14,6 +14,8 @@ use tempfile::TempDir;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest one phase of dialling may take in a test.
 pub const DIAL: Duration = Duration::from_secs(30);
+/// Iterations of a password's hash, the least that hsm-sim takes: the product's would be most of what these clusters do.
+const FEW_ITERATIONS: u32 = 1_000;
 
 /// One pod of the cluster.
 pub struct Pod {
@@ -40,6 +42,10 @@ pub struct Cluster {
 impl Cluster {
     /// Three processes with blank volumes; the secrets that they mount exist.
     pub async fn blank() -> Self {
+        Self::with(Some(FEW_ITERATIONS)).await
+    }
+
+    async fn with(password_iterations: Option<u32>) -> Self {
         let directory = tempfile::tempdir().expect("makes a directory");
         let cluster_id = format!("cluster-{}", random_letters());
         let pods = three_addresses()
@@ -48,7 +54,8 @@ impl Cluster {
             .enumerate()
             .map(|(index, (address, zone))| {
                 let pod_name = format!("{cluster_id}-{index}");
-                let files = PodFiles { directory: directory.path().join(&pod_name), pod_name, address };
+                let files =
+                    PodFiles { directory: directory.path().join(&pod_name), pod_name, address, password_iterations };
                 Pod { files, zone, process: None }
             })
             .collect();
@@ -72,6 +79,13 @@ impl Cluster {
     /// Three active HSMs with `kmsuser`.
     pub async fn active() -> Self {
         let mut cluster = Self::blank().await;
+        cluster.drive().await;
+        cluster
+    }
+
+    /// The same with HSMs that hash passwords as slowly as in production: for what happens while they do.
+    pub async fn active_as_in_production() -> Self {
+        let mut cluster = Self::with(None).await;
         cluster.drive().await;
         cluster
     }

@@ -22,6 +22,8 @@ pub struct PodFiles {
     pub pod_name: String,
     /// Its address.
     pub address: Ipv4Addr,
+    /// Iterations of a password's hash; the product's when there are none.
+    pub password_iterations: Option<u32>,
 }
 
 impl PodFiles {
@@ -58,6 +60,7 @@ impl PodFiles {
             .args(["--client-listen", &self.client().to_string()])
             .args(["--peer-listen", &self.peer().to_string()])
             .args(["--admin-listen", &SocketAddr::from((self.address, 9090)).to_string()])
+            .args(self.password_iterations.map(|count| format!("--password-iterations={count}")))
             .stdin(Stdio::null());
         command
     }

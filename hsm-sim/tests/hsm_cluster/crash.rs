@@ -107,8 +107,8 @@ impl Rotator {
                 return;
             }
             let _interrupted = self.change(hsm).await;
-            // Passwords are hashed slowly on purpose: without a pause this would be all that the machine does.
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            // Without a pause the handshakes for this would be most of what the machine does.
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }

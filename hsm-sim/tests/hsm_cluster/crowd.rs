@@ -13,7 +13,7 @@ const WRONG: &str = "WrongPassword1";
 /// INV-63: a hundred at once, in two spellings, get five looks at the password, and then the right one gets none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_concurrent_wrong_logins_get_at_most_five_verifications() {
-    let cluster = Cluster::active().await;
+    let cluster = Cluster::active_as_in_production().await;
     let session = cluster.session(0).await.with_deadline(Duration::from_secs(120));
     let attempts = (0..100).map(|number| {
         let session = session.clone();

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Done or not done; the epoch says which, the password of that epoch works, and what was acknowledged is done.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_change_that_is_killed_is_done_or_not_done_and_the_epoch_says_which() {
-    let mut cluster = Cluster::active().await;
+    let mut cluster = Cluster::active_as_in_production().await;
     let mut epoch = 1;
     let mut password = cluster.kmsuser_password().to_string();
     // The last one is killed only after it was acknowledged: there is always a change that must have been done.

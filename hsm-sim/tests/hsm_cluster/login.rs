@@ -65,7 +65,7 @@ async fn failures_and_the_lock_survive_a_kill_after_every_verdict() {
 /// one. An attempt that was quicker than the kill took the count back, and is made again.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_right_logins_in_a_row_that_a_kill_cuts_off_lock_the_user() {
-    let mut cluster = Cluster::active().await;
+    let mut cluster = Cluster::active_as_in_production().await;
     let password = cluster.kmsuser_password();
     let mut counted = 0;
     while counted < 5 {

@@ -52,12 +52,14 @@ async fn a_change_is_a_compare_and_set_and_the_same_operation_twice_is_one() {
     assert_eq!((info.epoch, info.failures, info.last_op_id), (2, 0, vec![1; 16]));
 }
 
+/// Also when the HSM comes back with another cost for passwords to come: this one's hash keeps its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acknowledged_change_survives_a_kill() {
     let mut cluster = Cluster::active().await;
     let session = cluster.kmsuser(0).await;
     let fence = cluster.fence(&session).await;
     assert_eq!(change(&session, fence, (1, 2), SECOND, 1).await, Ok(2));
+    assert!(cluster.pods[0].files.password_iterations.take().is_some());
     cluster.restart(0);
     let session = cluster.session(0).await;
     assert_eq!(session.login(KMS_USER, SECOND).await.expect("logs in").epoch, 2);

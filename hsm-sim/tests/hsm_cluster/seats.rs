@@ -50,8 +50,8 @@ impl Shared {
     }
 }
 
-/// One HSM as all workers see it: a `kmsuser` session that is opened anew when it broke, by whoever needs it first. A login is slow on
-/// purpose, so they share it.
+/// One HSM as all workers see it: a `kmsuser` session that is opened anew when it broke, by whoever needs it first. Handshakes and a
+/// login are slow, so they share it.
 pub(crate) struct Seat {
     endpoint: hsm_client::HsmEndpoint,
     pub(crate) fence: u64,
