@@ -39,7 +39,7 @@ impl Cluster {
     pub async fn ready() -> Result<(Self, Tenant)> {
         let kubeconfig = std::env::var_os("KUBECONFIG").context("KUBECONFIG is not set: run `make e2e`")?;
         let cluster = Self { kubeconfig: PathBuf::from(kubeconfig) };
-        cluster.install()?;
+        cluster.make_sure_it_is_installed()?;
         let tenant = Tenant::new(cluster.admin().await?, NAME);
         cluster.kubectl(&["apply", "-f", &checkout().join("deploy/quickstart").display().to_string()])?;
         tenant.cluster_is_active(NAME).await?;
@@ -47,43 +47,6 @@ impl Cluster {
         tenant.store_reaches(NAME, ConnectionState::Connected).await?;
         tenant.key_reaches(NAME, KeyState::Enabled).await?;
         Ok((cluster, tenant))
-    }
-
-    /// `helm upgrade --install` with the images that `make e2e` loaded; quick when nothing changed.
-    ///
-    /// # Errors
-    /// When a Deployment does not become ready.
-    pub fn install(&self) -> Result<()> {
-        let tag =
-            |variable: &str| std::env::var(variable).with_context(|| format!("{variable} is not set: run `make e2e`"));
-        let values = format!(
-            "image.tag={},hsmImage.tag={},gateway.service.type=NodePort,gateway.service.nodePort=30443{}",
-            tag("E2E_OPERATOR_TAG")?,
-            tag("E2E_HSM_TAG")?,
-            std::env::var("E2E_VALUES").map(|more| format!(",{more}")).unwrap_or_default()
-        );
-        let chart = checkout().join("charts/keystore-operator").display().to_string();
-        self.helm(
-            &["upgrade", "--install", RELEASE, &chart, "--namespace", "default", "--history-max", "3", "--wait"],
-            &values,
-        )
-    }
-
-    /// `helm upgrade` of the installed release with `values` besides, waiting until every replica is the new one.
-    ///
-    /// # Errors
-    /// When a Deployment does not become ready.
-    pub fn upgrade(&self, values: &str) -> Result<()> {
-        let chart = checkout().join("charts/keystore-operator").display().to_string();
-        self.helm(&["upgrade", RELEASE, &chart, "--namespace", "default", "--reuse-values", "--wait"], values)
-    }
-
-    /// `helm rollback` to the revision before, waiting until every replica is the old one again.
-    ///
-    /// # Errors
-    /// When a Deployment does not become ready.
-    pub fn rollback(&self) -> Result<()> {
-        self.helm(&["rollback", RELEASE, "--namespace", "default", "--wait"], "")
     }
 
     /// Gives the operator's image on every node a second tag, as if a new version had been pushed. Needs a kind cluster.
@@ -101,28 +64,6 @@ impl Cluster {
             }
         }
         Ok(())
-    }
-
-    /// `helm uninstall`, waiting until the pods are gone.
-    ///
-    /// # Errors
-    /// When Helm fails.
-    pub fn uninstall(&self) -> Result<()> {
-        self.helm(&["uninstall", RELEASE, "--namespace", "default", "--wait"], "")
-    }
-
-    fn helm(&self, arguments: &[&str], values: &str) -> Result<()> {
-        let mut command = Command::new(kubernetes("helm")?);
-        command.args(arguments).args(["--timeout", "10m"]).env("KUBECONFIG", &self.kubeconfig);
-        if !values.is_empty() {
-            command.args(["--set", values]);
-        }
-        let output = command.output().context("failed to start helm")?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let pods = self.kubectl(&["get", "pods", "--all-namespaces"]).unwrap_or_default();
-        bail!("helm {} failed: {}\n{pods}", arguments.join(" "), String::from_utf8_lossy(&output.stderr))
     }
 
     /// A client with the kubeconfig's rights.

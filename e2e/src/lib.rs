@@ -29,6 +29,7 @@ pub mod protection;
 pub mod quickstart;
 pub mod rbac;
 pub mod recovery;
+mod release;
 pub mod renewals;
 pub mod repair;
 pub mod ring;
