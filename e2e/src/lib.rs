@@ -37,6 +37,7 @@ pub mod scenario;
 pub mod sdk;
 pub mod sealed_store;
 pub mod search;
+pub mod shared;
 pub mod supervised;
 pub mod tls;
 pub mod wait;

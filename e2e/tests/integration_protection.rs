@@ -2,14 +2,23 @@
 //! be able to delete, what only a deliberate act can, and who may say which material an object stands for.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use e2e::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, SYSTEM_NAMESPACE, VAULT_NAMESPACE, render_chart};
 use e2e::protection::{ATTEMPTS, CONTROLLERS, GATEWAY, Permitted, Protected, TENANT, refusal_by};
+use e2e::shared::Shared;
 use serde_json::{Value, json};
 
 /// A backup tool that restores objects with their specs.
 const RESTORER: &str = "--as=restorer";
+
+/// For tests after which what is protected is there as before.
+static BENCH: Shared<Protected> = Shared::idle();
+
+async fn bench() -> Result<Arc<Protected>> {
+    BENCH.hold(Protected::start).await
+}
 
 fn protected() -> Vec<Vec<&'static str>> {
     vec![
@@ -51,7 +60,7 @@ async fn every_policy_of_the_chart_refuses_what_it_names_and_lets_the_permitted_
     let rendered = render_chart()?;
     let installed: BTreeSet<_> = policies(&rendered)?.into_iter().map(|(name, _)| name).collect();
     assert_eq!(BTreeSet::from(ATTEMPTS.map(|(policy, ..)| policy)), installed, "tried, and in the chart");
-    let bench = Protected::start().await?;
+    let bench = bench().await?;
     for (policy, refused, permitted) in ATTEMPTS {
         let said = bench.attempt(refused, None).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(said.contains(&refusal_by(policy)), "{refused}: not refused by {policy}: {said}");
@@ -67,6 +76,8 @@ async fn every_policy_of_the_chart_refuses_what_it_names_and_lets_the_permitted_
 /// D5, T-25: not even `system:masters` deletes one by mistake; the annotation is the deliberate act.
 #[tokio::test]
 async fn what_holds_keys_is_deleted_only_after_it_was_unprotected() -> Result<()> {
+    // Held for the others, who come and go meanwhile: here nothing stays protected.
+    let _held = bench().await?;
     let bench = Protected::start().await?;
     for object in protected() {
         let delete = |more: &[&'static str]| [&["delete"], object.as_slice(), more].concat();
@@ -81,18 +92,32 @@ async fn what_holds_keys_is_deleted_only_after_it_was_unprotected() -> Result<()
     Ok(())
 }
 
+/// Keys of its own, for a test that deletes them.
+const OWN_KEYS: &str = "apiVersion: keystores.dev/v1alpha1
+kind: KmsKey
+metadata: {name: own-with-material, namespace: team-a}
+spec: {customKeyStoreRef: {name: store}, keyId: 44444444-4444-4444-8444-444444444444}
+---
+apiVersion: keystores.dev/v1alpha1
+kind: KmsKey
+metadata: {name: own-without-material, namespace: team-a}
+spec: {customKeyStoreRef: {name: store}}
+";
+
 /// D5: the annotation alone is not enough for somebody without the custom verb, and what stands for nothing is not protected.
 #[tokio::test]
 async fn unprotecting_needs_a_verb_of_its_own_and_empty_objects_go_freely() -> Result<()> {
-    let bench = Protected::start().await?;
-    let delete = ["delete", "kmskey/with-material", "-n", "team-a", TENANT];
-    bench.run(&["annotate", "kmskey/with-material", "-n", "team-a", "keystores.dev/unprotect=true", TENANT], None)?;
+    let bench = bench().await?;
+    bench.run(&["create", "-f", "-"], Some(OWN_KEYS))?;
+    let delete = ["delete", "kmskey/own-with-material", "-n", "team-a", TENANT];
+    let unprotect = "keystores.dev/unprotect=true";
+    bench.run(&["annotate", "kmskey/own-with-material", "-n", "team-a", unprotect, TENANT], None)?;
     bench.refused("a deletion without the verb unprotect", &delete, None);
     let grant = ["create", "clusterrole", "breaker", "--verb=unprotect", "--resource=kmskeys.keystores.dev"];
-    bench.run(&[&grant[..], &["--resource-name=with-material"]].concat(), None)?;
+    bench.run(&[&grant[..], &["--resource-name=own-with-material"]].concat(), None)?;
     bench.run(&["create", "clusterrolebinding", "breaker", "--clusterrole=breaker", "--user=tenant"], None)?;
     bench.allowed(&delete).await?;
-    bench.run(&["delete", "kmskey/without-material", "-n", "team-a", TENANT], None)?;
+    bench.run(&["delete", "kmskey/own-without-material", "-n", "team-a", TENANT], None)?;
     let release = ["create", "secret", "generic", "release", "--type=helm.sh/release.v1", "-n", GATEWAY_NAMESPACE];
     bench.run(&release, None)?;
     bench.run(&["delete", "secret/release", "-n", GATEWAY_NAMESPACE], None)?;
@@ -142,7 +167,7 @@ async fn identity_is_set_by_the_controllers_or_by_an_adopter_only() -> Result<()
     let policy = |object: &str| format!("adopt-{}s", object.split('/').next().unwrap_or_default());
     let tried = identities().map(|(object, field, _)| format!("{} {field}", policy(object)));
     assert_eq!(BTreeSet::from(tried), guarded_fields()?, "tried, and in the chart");
-    let bench = Protected::start().await?;
+    let bench = bench().await?;
     let_the_restorer_adopt(&bench).await?;
     for (object, field, value) in identities() {
         let body = json!({ "spec": { field: value } }).to_string();
@@ -182,7 +207,7 @@ fn nothing_is_created_with_an_identity(bench: &Protected) -> Result<()> {
 /// D17: the AWS API's emergency stop can neither be set nor lifted by editing the object.
 #[tokio::test]
 async fn a_hold_is_put_and_taken_by_the_gateway_only() -> Result<()> {
-    let bench = Protected::start().await?;
+    let bench = bench().await?;
     let put = r#"{"spec":{"hold":{"requestedBy":"arn:aws:iam::111122223333:user/app","requestedAt":"2026-01-01T00:00:00Z"}}}"#;
     let patch = |body: &'static str, who: &'static str| {
         ["patch", "customkeystore/store", "-n", "team-a", "--type=merge", "--patch", body, who]

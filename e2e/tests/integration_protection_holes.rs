@@ -1,17 +1,26 @@
 //! The ways around a plain delete (architecture, "Protection"; D2, D17, D19): each is closed, and the permitted path beside it still works.
 //! `docs/protection.md` lists them as hole, policy and test.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use e2e::binaries::checkout;
 use e2e::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, SYSTEM_NAMESPACE, VAULT_NAMESPACE, render_chart};
 use e2e::protection::{ATTEMPTS, CONTROLLERS, GATEWAY, Protected, TENANT};
+use e2e::shared::Shared;
 use e2e::wait::{Look, until};
 
 const GARBAGE_COLLECTOR: &str = "--as=system:serviceaccount:kube-system:generic-garbage-collector";
 const NAMESPACE_CONTROLLER: &str = "--as=system:serviceaccount:kube-system:namespace-controller";
 const CLAIM: &str = "pvc/data-cluster-abcdefgh234567ab-0";
+
+/// For tests that leave the others what those need: what one unprotects or deletes, no other one looks at.
+static BENCH: Shared<Protected> = Shared::idle();
+
+async fn bench() -> Result<Arc<Protected>> {
+    BENCH.hold(Protected::start).await
+}
 
 /// Gives the controllers of kube-controller-manager what they have in a cluster; here nothing else is running.
 fn let_kubernetes_delete(bench: &Protected) -> Result<()> {
@@ -26,6 +35,8 @@ fn let_kubernetes_delete(bench: &Protected) -> Result<()> {
 /// One DELETE of a collection never names an object, and the namespace controller uses nothing else.
 #[tokio::test]
 async fn a_collection_cannot_be_deleted_around_its_protected_members() -> Result<()> {
+    // Held for the others, who come and go meanwhile: here whatever is not protected may go.
+    let _held = bench().await?;
     let bench = Protected::start().await?;
     let_kubernetes_delete(&bench)?;
     bench.allowed(&["get", "pods", "-n", "team-a", NAMESPACE_CONTROLLER]).await?;
@@ -52,7 +63,7 @@ async fn a_collection_cannot_be_deleted_around_its_protected_members() -> Result
 /// D19: an owner that goes takes nothing with it, because the garbage collector is refused like anybody.
 #[tokio::test]
 async fn an_owner_reference_does_not_let_the_garbage_collector_delete() -> Result<()> {
-    let bench = Protected::start().await?;
+    let bench = bench().await?;
     let_kubernetes_delete(&bench)?;
     bench.allowed(&["get", "pods", "-n", "team-a", GARBAGE_COLLECTOR]).await?;
     for (object, namespace) in [
@@ -74,7 +85,7 @@ async fn an_owner_reference_does_not_let_the_garbage_collector_delete() -> Resul
 /// Policies look at fields and at the name of the namespace, so nothing is won by taking labels away.
 #[tokio::test]
 async fn stripping_labels_does_not_unprotect() -> Result<()> {
-    let bench = Protected::start().await?;
+    let bench = bench().await?;
     bench.run(&["label", "namespace/keystore-hsm", "kubernetes.io/metadata.name-", "--overwrite"], None)?;
     bench.run(&["label", "namespace/keystore-hsm", "app.kubernetes.io/part-of-"], None)?;
     bench.run(&["label", "crd/kmskeys.keystores.dev", "app.kubernetes.io/part-of-"], None)?;
@@ -91,7 +102,7 @@ async fn stripping_labels_does_not_unprotect() -> Result<()> {
 /// `kubectl replace --force` is a delete and a create; the new object would come without its identity.
 #[tokio::test]
 async fn a_forced_replacement_is_a_deletion() -> Result<()> {
-    let bench = Protected::start().await?;
+    let bench = bench().await?;
     let key = |name: &str| {
         format!(
             "apiVersion: keystores.dev/v1alpha1\nkind: KmsKey\nmetadata: {{name: {name}, namespace: team-a}}\n\
@@ -99,20 +110,24 @@ async fn a_forced_replacement_is_a_deletion() -> Result<()> {
         )
     };
     bench.refused("a forced replacement", &["replace", "--force", "-f", "-"], Some(&key("with-material")));
-    bench.run(&["replace", "--force", "-f", "-"], Some(&key("without-material")))?;
+    bench.run(&["create", "-f", "-"], Some(&key("own-without-material")))?;
+    bench.run(&["replace", "--force", "-f", "-"], Some(&key("own-without-material")))?;
     Ok(())
 }
 
 /// T-25: an overwritten share or password is as lost as a deleted one.
 #[tokio::test]
 async fn the_content_of_a_secret_is_changed_by_the_controllers_only() -> Result<()> {
-    let bench = Protected::start().await?;
-    let secret = ["patch", "secret/cluster-abcdefgh234567ab-kmsuser", "-n", VAULT_NAMESPACE, "--type=merge", "--patch"];
+    let bench = bench().await?;
+    let create = ["create", "secret", "generic", "own", "--from-literal=ring=first", "-n", VAULT_NAMESPACE];
+    bench.run(&create, None)?;
+    let secret = ["patch", "secret/own", "-n", VAULT_NAMESPACE, "--type=merge", "--patch"];
     let patch = |body: &'static str, who: &[&'static str]| [&secret[..], &[body], who].concat();
     for (secret, namespace) in [
         ("secret/gateway-serving", GATEWAY_NAMESPACE),
         ("secret/cluster-abcdefgh234567ab-sealing", HSM_NAMESPACE),
         ("secret/cluster-abcdefgh234567ab-kmsuser", VAULT_NAMESPACE),
+        ("secret/own", VAULT_NAMESPACE),
     ] {
         let order = ["patch", secret, "-n", namespace, "--type=merge", "--patch"];
         // For ever, and then no controller writes the next password.
@@ -123,8 +138,7 @@ async fn the_content_of_a_secret_is_changed_by_the_controllers_only() -> Result<
     }
     bench.run(&patch(r#"{"metadata":{"labels":{"mine":"yes"}}}"#, &[]), None)?;
     let replacement = format!(
-        "apiVersion: v1\nkind: Secret\nmetadata: {{name: cluster-abcdefgh234567ab-kmsuser, namespace: {VAULT_NAMESPACE}}}\n\
-         stringData: {{ring: x}}\n"
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: own, namespace: {VAULT_NAMESPACE}}}\nstringData: {{ring: x}}\n"
     );
     bench.refused("a replaced ring", &["replace", "-f", "-"], Some(&replacement));
     bench.run(&["replace", "--dry-run=server", "-f", "-", CONTROLLERS], Some(&replacement))?;
@@ -142,7 +156,7 @@ async fn the_content_of_a_secret_is_changed_by_the_controllers_only() -> Result<
 /// D19: default storage classes delete; the operator sets Retain, and nobody sets it back by mistake.
 #[tokio::test]
 async fn the_volume_of_an_hsm_stays_retained_and_bound() -> Result<()> {
-    let bench = Protected::start().await?;
+    let bench = bench().await?;
     let patch = |volume: &'static str, body: &'static str| vec!["patch", volume, "--type=merge", "--patch", body];
     let delete = r#"{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}"#;
     let (ours, theirs) = ("pv/volume-of-an-hsm", "pv/volume-of-somebody-else");
@@ -159,18 +173,20 @@ async fn the_volume_of_an_hsm_stays_retained_and_bound() -> Result<()> {
 /// What is not served is seen by nobody, and a status that is no subresource goes with the next replacement of its object.
 #[tokio::test]
 async fn a_definition_goes_on_serving_its_versions_with_their_status_apart() -> Result<()> {
-    let bench = Protected::start().await?;
-    let patch =
-        |body: &'static str| ["patch", "crd/kmskeys.keystores.dev", "--type=json", "--dry-run=server", "--patch", body];
+    let bench = bench().await?;
+    let patch = |body: &'static str| {
+        ["patch", "crd/kmsaliases.keystores.dev", "--type=json", "--dry-run=server", "--patch", body]
+    };
     let unserved = r#"[{"op":"replace","path":"/spec/versions/0/served","value":false}]"#;
     let with_status = r#"[{"op":"remove","path":"/spec/versions/0/subresources"}]"#;
     for body in [unserved, with_status] {
         bench.refused(body, &patch(body), None);
     }
     bench.run(&patch(r#"[{"op":"remove","path":"/spec/versions/0/additionalPrinterColumns"}]"#), None)?;
-    // As an upgrade of the release does.
-    bench.run(&["apply", "--server-side", "--force-conflicts", "-f", "-"], Some(&render_chart()?))?;
-    bench.run(&["annotate", "crd/kmskeys.keystores.dev", "keystores.dev/unprotect=true"], None)?;
+    // As an upgrade of the release does; without doing it, for another test has taken labels away.
+    let upgrade = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"];
+    bench.run(&upgrade, Some(&render_chart()?))?;
+    bench.run(&["annotate", "crd/kmsaliases.keystores.dev", "keystores.dev/unprotect=true"], None)?;
     bench.run(&patch(with_status), None)?;
     Ok(())
 }
@@ -178,7 +194,7 @@ async fn a_definition_goes_on_serving_its_versions_with_their_status_apart() -> 
 /// D2: an object that is made under a generated name is no way around the adoption of foreign material.
 #[tokio::test]
 async fn a_generated_name_does_not_adopt_material() -> Result<()> {
-    let bench = Protected::start().await?;
+    let bench = bench().await?;
     let key = "apiVersion: keystores.dev/v1alpha1\nkind: KmsKey\nmetadata: {generateName: any-, namespace: team-a}\n\
                spec: {customKeyStoreRef: {name: store}, keyId: 33333333-3333-4333-8333-333333333333}\n";
     let create = ["create", "-f", "-", "--dry-run=server", TENANT];
@@ -196,7 +212,7 @@ async fn a_generated_name_does_not_adopt_material() -> Result<()> {
 /// D17: DisableKey's hold on a key, as Disconnect's on a store.
 #[tokio::test]
 async fn a_hold_on_a_key_is_the_gateways() -> Result<()> {
-    let bench = Protected::start().await?;
+    let bench = bench().await?;
     let patch = |body: &'static str, who: &'static str| {
         ["patch", "kmskey/with-material", "-n", "team-a", "--type=merge", "--patch", body, who]
     };
