@@ -8,16 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use k8s_openapi::api::apps::v1::Deployment;
+use anyhow::{Context, Result};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{PodSpec, Secret};
 use kube::api::DeleteParams;
 use kube::{Api, Client};
-use serde::Deserialize;
 
 use crate::application;
-use crate::binaries::{checkout, kubernetes, ours};
+use crate::binaries::ours;
+use crate::chart::{deployments_of, render_chart};
 use crate::control_plane::ControlPlane;
 use crate::crash;
 use crate::kubectl::{apply, kinds_are_served, kubectl};
@@ -246,40 +245,6 @@ impl Installation {
     fn log(&self, name: &str) -> PathBuf {
         self.plane.folder().join(format!("{name}.log"))
     }
-}
-
-/// What `helm template` makes of the chart with its default values. The release is in `default`, as `make demo` installs it: the chart makes
-/// its own namespaces, but not the release's.
-///
-/// # Errors
-/// When helm fails.
-pub fn render_chart() -> Result<String> {
-    let output = Command::new(kubernetes("helm")?)
-        .args(["template", RELEASE])
-        .arg(checkout().join("charts/keystore-operator"))
-        .output()
-        .context("failed to start helm")?;
-    if !output.status.success() {
-        bail!("helm template failed: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-fn deployments_of(rendered: &str) -> Result<BTreeMap<String, PodSpec>> {
-    let mut found = BTreeMap::new();
-    for document in rendered.split("\n---") {
-        #[derive(Deserialize)]
-        struct Kind {
-            kind: Option<String>,
-        }
-        let kind = serde_saphyr::from_str::<Kind>(document).ok().and_then(|kind| kind.kind);
-        if kind.as_deref() == Some("Deployment") {
-            let deployment: Deployment = serde_saphyr::from_str(document).context("failed to read a Deployment")?;
-            let spec = deployment.spec.and_then(|spec| spec.template.spec).context("a Deployment without pods")?;
-            found.insert(deployment.metadata.name.unwrap_or_default(), spec);
-        }
-    }
-    Ok(found)
 }
 
 /// One text entry of a Secret.

@@ -10,6 +10,7 @@
 
 pub mod application;
 pub mod binaries;
+pub mod chart;
 pub mod cluster;
 pub mod control_plane;
 pub mod crash;

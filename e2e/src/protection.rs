@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use self::Permitted::{By, Else};
+use crate::chart::render_chart;
 use crate::control_plane::ControlPlane;
-use crate::installation::render_chart;
 use crate::kubectl::{kinds_are_served, kubectl};
 use crate::wait::{Look, until};
 

@@ -5,7 +5,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::binaries::{checkout, kubernetes};
+use crate::binaries::kubernetes;
+use crate::chart::folder;
 use crate::cluster::Cluster;
 use crate::installation::RELEASE;
 use crate::kubectl::kubectl;
@@ -16,7 +17,7 @@ const NAMESPACE: [&str; 2] = ["--namespace", "default"];
 const WAIT: [&str; 3] = ["--wait", "--timeout", "10m"];
 
 fn chart() -> String {
-    checkout().join("charts/keystore-operator").display().to_string()
+    folder().display().to_string()
 }
 
 /// The images that `make e2e` loaded, and how the gateway is reached.

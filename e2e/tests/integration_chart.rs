@@ -6,8 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use e2e::binaries::{checkout, kubernetes};
+use e2e::chart::render_chart;
 use e2e::control_plane::ControlPlane;
-use e2e::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, SYSTEM_NAMESPACE, VAULT_NAMESPACE, render_chart};
+use e2e::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, SYSTEM_NAMESPACE, VAULT_NAMESPACE};
 use e2e::kubectl::{kinds_are_served, kubectl};
 use e2e::rbac::{self, Grant};
 

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use e2e::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, SYSTEM_NAMESPACE, VAULT_NAMESPACE, render_chart};
+use e2e::chart::render_chart;
+use e2e::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, SYSTEM_NAMESPACE, VAULT_NAMESPACE};
 use e2e::protection::{ATTEMPTS, CONTROLLERS, GATEWAY, Permitted, Protected, TENANT, refusal_by};
 use e2e::shared::Shared;
 use serde_json::{Value, json};

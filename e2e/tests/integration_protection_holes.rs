@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use e2e::binaries::checkout;
-use e2e::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, SYSTEM_NAMESPACE, VAULT_NAMESPACE, render_chart};
+use e2e::chart::render_chart;
+use e2e::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, SYSTEM_NAMESPACE, VAULT_NAMESPACE};
 use e2e::protection::{ATTEMPTS, CONTROLLERS, GATEWAY, Protected, TENANT};
 use e2e::shared::Shared;
 use e2e::wait::{Look, until};
