@@ -51,6 +51,16 @@ pub struct Installation {
     pub plane: ControlPlane,
 }
 
+/// SIGKILL: who is asked to go would first finish what it was doing, with HSMs that are gone already.
+impl Drop for Installation {
+    fn drop(&mut self) {
+        self.kill_controllers();
+        if let Some(gateway) = &mut self.gateway {
+            gateway.kill();
+        }
+    }
+}
+
 impl Installation {
     /// Starts a control plane, applies the chart, and runs one replica of the controllers.
     ///
@@ -103,6 +113,12 @@ impl Installation {
         };
         self.controllers.insert(number, replica);
         Ok(())
+    }
+
+    /// SIGKILL to every replica of the controllers, and waits until they are gone.
+    pub fn kill_controllers(&mut self) {
+        self.controllers.values_mut().for_each(Supervised::kill);
+        self.controllers.clear();
     }
 
     /// Frees the lease of a leader that is dead for certain, so that nobody waits until it runs out.

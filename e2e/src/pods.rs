@@ -187,7 +187,11 @@ impl Pods {
 impl Drop for Pods {
     fn drop(&mut self) {
         self.task.abort();
-        self.shared.with_slots(BTreeMap::clear);
+        self.shared.with_slots(|slots| {
+            // Not one after the other by SIGTERM, which each would have to hear out: their volumes go too.
+            slots.values_mut().filter_map(|slot| slot.process.as_mut()).for_each(Process::kill);
+            slots.clear();
+        });
     }
 }
 

@@ -248,7 +248,7 @@ pub async fn restore_definitions(bench: &impl Administered) -> Result<()> {
 
 /// Kills the controllers, as when the release is gone.
 pub fn stop_controllers(installation: &mut Installation) {
-    installation.controllers.clear();
+    installation.kill_controllers();
 }
 
 /// Starts controllers afresh without waiting for the dead leader's lease.

@@ -168,10 +168,7 @@ impl Bench {
 
     /// SIGKILL. The process is gone for certain then, so nobody has to wait until its lease runs out (15 s in each of hundreds of plans).
     pub(crate) async fn kill_leader(&mut self) -> Result<()> {
-        for process in self.installation.controllers.values_mut() {
-            process.kill();
-        }
-        self.installation.controllers.clear();
+        self.installation.kill_controllers();
         self.installation.free_lease().await
     }
 }
