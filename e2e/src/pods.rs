@@ -5,7 +5,7 @@
 //! and reports the address in the Pod's status. So the template that the operator builds is executed, not assumed.
 //! A killed process comes back as a container would, unless the test holds it down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -32,8 +33,10 @@ pub const ZONES: [&str; 3] = ["local-1a", "local-1b", "local-1c"];
 /// quarter of their time. The template says nothing of it; what the product does by itself is tested beside the simulator, and on kind.
 const FEW_ITERATIONS: &str = "--password-iterations=1000";
 
-/// How often the bench compares StatefulSets with processes.
+/// How often the bench looks at its processes, and at the StatefulSets too while there are no pods yet or one of them has no process.
 const PERIOD: Duration = Duration::from_millis(200);
+/// Periods between two looks at the StatefulSets while all is well, which is nearly always: four requests in each period added up.
+const PERIODS_AT_REST: u32 = 5;
 
 /// One pod's process and its volume.
 #[derive(Debug)]
@@ -42,6 +45,13 @@ struct Slot {
     volume: PathBuf,
     held: bool,
     starts: u32,
+}
+
+impl Slot {
+    /// Whether its process runs, or is not to run.
+    fn is_at_rest(&mut self) -> bool {
+        self.held || self.process.as_mut().is_some_and(|process| matches!(process.ended(), Ok(None)))
+    }
 }
 
 #[derive(Debug)]
@@ -201,6 +211,10 @@ impl Shared {
         act(&mut self.slots.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn is_at_rest(&self) -> bool {
+        self.with_slots(|slots| !slots.is_empty() && slots.values_mut().all(Slot::is_at_rest))
+    }
+
     fn number_of(&self, set: &str) -> usize {
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         sets.iter().position(|seen| seen == set).unwrap_or_else(|| {
@@ -211,8 +225,9 @@ impl Shared {
 }
 
 async fn keep_running(shared: Arc<Shared>) {
-    loop {
-        if let Err(error) = look_once(&shared).await {
+    for period in (0..PERIODS_AT_REST).cycle() {
+        let is_due = period == 0 || !shared.is_at_rest();
+        if is_due && let Err(error) = look_once(&shared).await {
             tracing::debug!("pods: {error:#}");
         }
         tokio::time::sleep(PERIOD).await;
@@ -221,50 +236,60 @@ async fn keep_running(shared: Arc<Shared>) {
 
 async fn look_once(shared: &Shared) -> Result<()> {
     let sets: Api<StatefulSet> = Api::namespaced(shared.client.0.clone(), &shared.namespace);
-    for set in &sets.list(&ListParams::default()).await? {
+    let pods: Api<Pod> = Api::namespaced(shared.client.0.clone(), &shared.namespace);
+    let sets = sets.list(&ListParams::default()).await?;
+    if sets.items.is_empty() {
+        return Ok(());
+    }
+    let present: BTreeSet<_> = pods.list(&ListParams::default()).await?.iter().map(ResourceExt::name_any).collect();
+    for set in &sets {
         let index = shared.number_of(&set.name_any());
         let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         for ordinal in 0..u8::try_from(replicas)? {
             let number = u8::try_from(index)? * 10 + 11 + ordinal;
-            run_pod(shared, set, usize::from(ordinal), number).await?;
+            let name = format!("{}-{ordinal}", set.name_any());
+            if !present.contains(&name) {
+                let address = shared.block.address(number);
+                objects::make_pod(&shared.client.0, &shared.namespace, set, &name, usize::from(ordinal), address)
+                    .await?;
+            }
+            run_pod(shared, set, &name, number).await?;
         }
     }
     Ok(())
 }
 
-async fn run_pod(shared: &Shared, set: &StatefulSet, ordinal: usize, number: u8) -> Result<()> {
-    let name = format!("{}-{ordinal}", set.name_any());
+async fn run_pod(shared: &Shared, set: &StatefulSet, name: &str, number: u8) -> Result<()> {
     let address = shared.block.address(number);
-    let running = shared.with_slots(|slots| {
-        let slot = slots.entry(name.clone()).or_insert_with(|| Slot {
+    let at_rest = shared.with_slots(|slots| {
+        let slot = slots.entry(name.to_owned()).or_insert_with(|| Slot {
             process: None,
-            volume: shared.folder.path().join("volumes").join(&name),
+            volume: shared.folder.path().join("volumes").join(name),
             held: false,
             starts: 0,
         });
-        slot.held || slot.process.as_mut().is_some_and(|process| matches!(process.ended(), Ok(None)))
+        slot.is_at_rest()
     });
-    objects::ensure_pod(&shared.client.0, &shared.namespace, set, &name, ordinal, address).await?;
-    if running {
+    if at_rest {
         return Ok(());
     }
-    let volume = shared.folder.path().join("volumes").join(&name);
+    let volume = shared.folder.path().join("volumes").join(name);
     std::fs::create_dir_all(&volume)?;
     let spec = template::pod_spec(set)?;
     let container = template::container(spec)?;
-    let pod = template::PodFacts { name: &name, namespace: &shared.namespace, address };
-    let folder = shared.folder.path().join("mounts").join(&name);
+    let pod = template::PodFacts { name, namespace: &shared.namespace, address };
+    let folder = shared.folder.path().join("mounts").join(name);
     let secrets = mounts::write(&shared.client.0, spec, container, &pod, &folder, &volume).await?;
     let mut command = Command::new(crate::binaries::ours("hsm-sim")?);
     template::fill(&mut command, container, &pod, &secrets);
     command.arg(FEW_ITERATIONS);
     let log = shared.folder.path().join(format!("{name}.log"));
-    let process = Process::start(&name, &mut command, &log)?;
+    let process = Process::start(name, &mut command, &log)?;
     shared.with_slots(|slots| {
-        if let Some(slot) = slots.get_mut(&name) {
+        if let Some(slot) = slots.get_mut(name) {
             slot.process = Some(process);
             slot.starts += 1;
         }
     });
-    objects::report_running(&shared.client.0, &shared.namespace, &name, address).await
+    objects::report_running(&shared.client.0, &shared.namespace, name, address).await
 }

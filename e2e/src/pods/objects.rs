@@ -26,8 +26,8 @@ pub(super) async fn make_nodes(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Makes the Pod of one ordinal, on the node of its zone, and its bound claim, where they are missing.
-pub(super) async fn ensure_pod(
+/// Makes the Pod of one ordinal, on the node of its zone, and its bound claim where that is missing.
+pub(super) async fn make_pod(
     client: &Client,
     namespace: &str,
     set: &StatefulSet,
@@ -36,9 +36,6 @@ pub(super) async fn ensure_pod(
     address: Ipv4Addr,
 ) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    if pods.get_opt(name).await?.is_some() {
-        return Ok(());
-    }
     ensure_claims(client, namespace, set, name).await?;
     let mut spec = serde_json::to_value(pod_spec(set)?)?;
     spec["nodeName"] = json!(format!("node-{}", zone_of(set, ordinal)));
