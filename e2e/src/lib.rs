@@ -21,6 +21,7 @@ pub mod installation;
 pub mod kubectl;
 pub mod load;
 pub mod loopback;
+pub mod manifests;
 pub mod network_policy;
 pub mod nodes;
 pub mod officer;

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use e2e::installation::{GATEWAY_NAMESPACE, entry};
+use e2e::manifests::apply;
 use e2e::scenario::PATIENCE;
 use e2e::wait::{Look, until};
 use k8s_openapi::api::core::v1::Secret;
@@ -97,7 +98,7 @@ impl Scenario for Deliver {
     }
 
     async fn ask(&self, bench: &Bench, run: usize) -> Result<()> {
-        bench.installation.apply(&manifests(&Self::namespace(run)))
+        apply(&bench.client, &manifests(&Self::namespace(run))).await
     }
 
     async fn finished(&self, bench: &Bench, run: usize) -> Result<()> {
@@ -146,7 +147,7 @@ impl Scenario for Revoke {
     }
 
     async fn prepare(&self, bench: &mut Bench, run: usize) -> Result<()> {
-        bench.installation.apply(&manifests(&Self::namespace(run)))?;
+        apply(&bench.client, &manifests(&Self::namespace(run))).await?;
         delivered(bench, &Self::namespace(run)).await
     }
 

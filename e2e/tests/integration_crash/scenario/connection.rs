@@ -1,6 +1,7 @@
 //! Connect, disconnect, and the rotation that begins with a password of the owner's (P1).
 
 use anyhow::{Result, ensure};
+use e2e::manifests::apply;
 use e2e::quickstart::NAME;
 use e2e::scenario::{PATIENCE, password_secret};
 use e2e::wait::{Look, until};
@@ -125,7 +126,7 @@ impl Scenario for Supplied {
     async fn ask(&self, bench: &Bench, run: usize) -> Result<()> {
         let password = self.password(run);
         bench.hsms.first(self.hsms).officer_sets_password(&password, u64::try_from(run * 10 + self.hsms)?).await?;
-        bench.installation.apply(&password_secret(NAME, "supplied", &password))?;
+        apply(&bench.client, &password_secret(NAME, "supplied", &password)).await?;
         let reference = json!({ "name": "supplied", "key": "password" });
         let spec = json!({ "connection": "CONNECTED", "keyStorePasswordSecretRef": reference });
         bench.tenant.patch_store(NAME, json!({ "spec": spec })).await
