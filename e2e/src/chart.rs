@@ -1,7 +1,7 @@
 //! The chart of this tree, as Helm renders it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::binaries::{checkout, kubernetes};
 use crate::installation::RELEASE;
+use crate::kubectl::{kinds_are_served, kubectl};
 
 /// Its folder.
 #[must_use]
@@ -33,6 +34,20 @@ pub fn render_chart() -> Result<String> {
         bail!("helm template failed: {}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Applies the chart as an administrator, and waits until its kinds are served. Returns what was applied.
+///
+/// Not validated field by field: for that kubectl asks for the schemas of every API that there is, and the API server has to make them.
+/// `integration_chart` does it, once for all.
+///
+/// # Errors
+/// With the API server's words when it refuses an object.
+pub async fn apply_chart(kubeconfig: &Path) -> Result<String> {
+    let rendered = render_chart()?;
+    kubectl(kubeconfig, &["apply", "--server-side", "--validate=false", "-f", "-"], Some(&rendered))?;
+    kinds_are_served(kubeconfig).await?;
+    Ok(rendered)
 }
 
 /// The pods of its Deployments, by name.

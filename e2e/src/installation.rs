@@ -16,10 +16,10 @@ use kube::{Api, Client};
 
 use crate::application;
 use crate::binaries::ours;
-use crate::chart::{deployments_of, render_chart};
+use crate::chart::{apply_chart, deployments_of};
 use crate::control_plane::ControlPlane;
 use crate::crash;
-use crate::kubectl::{apply, kinds_are_served, kubectl};
+use crate::kubectl::{apply, kubectl};
 use crate::pods::{Pods, mounts, template};
 use crate::process::Process;
 use crate::scenario::PATIENCE;
@@ -78,9 +78,7 @@ impl Installation {
     /// As [`Installation::start`].
     pub async fn without_controllers() -> Result<Self> {
         let plane = ControlPlane::start().await?;
-        let rendered = render_chart()?;
-        apply(&plane.admin_kubeconfig(), &rendered)?;
-        kinds_are_served(&plane.admin_kubeconfig()).await?;
+        let rendered = apply_chart(&plane.admin_kubeconfig()).await?;
         let pods = Pods::run(plane.admin().await?, HSM_NAMESPACE).await?;
         let deployments = deployments_of(&rendered)?;
         Ok(Self { pods, controllers: BTreeMap::new(), gateway: None, deployments, plane })

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 
 use self::Permitted::{By, Else};
-use crate::chart::render_chart;
+use crate::chart::apply_chart;
 use crate::control_plane::ControlPlane;
-use crate::kubectl::{kinds_are_served, kubectl};
+use crate::kubectl::kubectl;
 use crate::wait::{Look, until};
 
 /// Acts as the controllers.
@@ -135,8 +135,7 @@ impl Protected {
     pub async fn start() -> Result<Self> {
         let plane = ControlPlane::start().await?;
         let bench = Self { admin: plane.admin_kubeconfig(), _plane: plane };
-        bench.run(&["apply", "--server-side", "-f", "-"], Some(&render_chart()?))?;
-        kinds_are_served(&bench.admin).await?;
+        apply_chart(&bench.admin).await?;
         bench.run(&["apply", "--server-side", "-f", "-"], Some(&format!("{OBJECTS}---\n{UNPROTECTED}")))?;
         bench.policies_are_in_force().await?;
         Ok(bench)
