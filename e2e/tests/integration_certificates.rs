@@ -24,7 +24,7 @@ const SHORT: [(&str, &str); 6] = [
     ("KEYSTORE_POD_CERTIFICATE_RENEW_BEFORE", "20s"),
 ];
 /// How long the load lasts at least: past the end of every certificate it began with, and so long that four renewals fall due.
-const LOAD: Duration = Duration::from_secs(60);
+const LOAD: Duration = Duration::from_secs(45);
 /// How long it goes on while a leg has not shown its renewals: on a busy machine they come late.
 const LONGEST_LOAD: Duration = Duration::from_secs(240);
 /// Seconds of load after which the application looks whether it is enough.
