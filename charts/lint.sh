@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # lint.sh: checks what needs no API server and no build: helm lint, and properties of what the chart renders. Values that must be refused, the
-# roles and strict validation are in e2e/tests/integration_chart.rs.
+# roles and strict validation are in e2e/tests/integration/chart.rs.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 chart=$here/keystore-operator

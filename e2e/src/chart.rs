@@ -39,7 +39,7 @@ pub fn render_chart() -> Result<String> {
 /// Applies the chart as an administrator, and waits until its kinds are served. Returns what was applied.
 ///
 /// Not validated field by field: for that kubectl asks for the schemas of every API that there is, and the API server has to make them.
-/// `integration_chart` does it, once for all.
+/// `tests/integration/chart.rs` does it, once for all.
 ///
 /// # Errors
 /// With the API server's words when it refuses an object.

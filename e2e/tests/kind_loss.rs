@@ -1,5 +1,5 @@
 //! Everything that stands for a key is lost on a real cluster, with its namespace controller, garbage collector and Helm, and comes back from
-//! the recovery records (D5, INV-12, INV-13). Six orders, each with other things alive while others go; `integration_recovery` plays all 24, without
+//! the recovery records (D5, INV-12, INV-13). Six orders, each with other things alive while others go; `integration/recovery` plays all 24, without
 //! Helm and with a namespace controller of its own.
 
 use anyhow::{Context, Result};

@@ -12,7 +12,7 @@ use e2e::recovery::{
 use e2e::scenario::{PATIENCE, Tenant};
 use e2e::wait::{Look, until};
 
-use crate::Bench;
+use crate::recovery::Bench;
 
 /// The ways to lose everything. Each ends with nothing left of the tenant's objects.
 #[derive(Debug, Clone, Copy)]

@@ -10,8 +10,8 @@ use operator_controllers::effect::Site;
 use serde_json::{Value, json};
 
 use super::Scenario;
-use crate::bench::Bench;
-use crate::snapshot;
+use crate::crash::bench::Bench;
+use crate::crash::snapshot;
 
 pub(crate) const CONNECT: &[Site] = &[
     Site::ConnectFence,

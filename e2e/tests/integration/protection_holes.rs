@@ -252,8 +252,8 @@ fn policies_bindings_definitions_and_namespaces_outlive_the_release() -> Result<
 #[test]
 fn the_documentation_names_the_test_of_every_hole() -> Result<()> {
     let documented = std::fs::read_to_string(checkout().join("docs/protection.md"))?;
-    let sources = ["integration_protection.rs", "integration_protection_holes.rs"]
-        .map(|file| std::fs::read_to_string(checkout().join("e2e/tests").join(file)).unwrap_or_default())
+    let sources = ["protection.rs", "protection_holes.rs"]
+        .map(|file| std::fs::read_to_string(checkout().join("e2e/tests/integration").join(file)).unwrap_or_default())
         .join("\n");
     let exists = |name: &str| sources.contains(&format!("fn {name}("));
     let rows = documented.lines().filter(|line| line.ends_with("` |"));

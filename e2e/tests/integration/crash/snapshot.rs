@@ -14,7 +14,7 @@ use operator_api::KmsKey;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::bench::Bench;
+use crate::crash::bench::Bench;
 
 /// The store's status, the ring, and what each HSM says of its users (P1, INV-24…INV-28).
 pub(crate) async fn connection(bench: &Bench) -> Result<Value> {

@@ -13,7 +13,7 @@ use e2e::wait::{Look, until};
 use kube::Client;
 use serde_json::Value;
 
-use crate::scenario::Scenario;
+use crate::crash::scenario::Scenario;
 
 /// How long a leader that did all the work may take to die all the same, before its plan counts as one that was not reached.
 const LATE: Duration = Duration::from_millis(500);

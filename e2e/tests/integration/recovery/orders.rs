@@ -12,7 +12,7 @@ use e2e::recovery::{
     restore_definitions, start_controllers, stop_controllers, strip_finalizers, wait_gone,
 };
 
-use crate::Bench;
+use crate::recovery::Bench;
 
 /// What is taken away. Where an earlier step took it along, the later one finds nothing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,8 +19,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Scenario, connection};
-use crate::bench::Bench;
-use crate::snapshot;
+use crate::crash::bench::Bench;
+use crate::crash::snapshot;
 
 pub(crate) const RING: &[Site] = &[Site::RingRestore];
 pub(crate) const RECORD: &[Site] = &[Site::ClusterRecord];
@@ -69,7 +69,7 @@ impl Scenario for Ring {
     }
 
     fn moments(&self) -> &'static [&'static str] {
-        // A leader that dies before has taken the last copy along: another end (P1, last row). `integration_rotation` plays it to the cure from
+        // A leader that dies before has taken the last copy along: another end (P1, last row). `rotation.rs` plays it to the cure from
         // the state that is left, no Secret and a leader that never saw it.
         &MOMENTS[1..]
     }

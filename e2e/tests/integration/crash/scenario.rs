@@ -11,7 +11,7 @@ use e2e::crash::MOMENTS;
 use operator_controllers::effect::Site;
 use serde_json::Value;
 
-use crate::bench::Bench;
+use crate::crash::bench::Bench;
 
 /// One piece of the leader's work. `run` numbers the repetitions, for names that must be new.
 pub(crate) trait Scenario {
