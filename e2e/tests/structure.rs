@@ -1,5 +1,5 @@
-//! The shape of the tree: which crate may import which, as the head of each crate says, how long a file may be, and that every effect of a
-//! controller has a name.
+//! The shape of the tree: which crate may import which, as the head of each crate says, how long a file may be, that every effect of a controller
+//! has a name, and that every flag says what it is for.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -250,6 +250,24 @@ fn a_file_of_more_than_300_lines_says_why_in_its_head() {
     });
     let long: Vec<_> = long.collect();
     assert!(long.is_empty(), "split these, or say in the head why they have {REASON}: {long:?}");
+}
+
+/// What stands above a flag is what `--help` prints.
+#[test]
+fn every_flag_says_what_it_is_for() {
+    let (mut flags, mut mute) = (0, Vec::new());
+    for file in output("git", &["ls-files", "--", "*.rs"]).lines() {
+        let text = std::fs::read_to_string(checkout().join(file)).unwrap_or_default();
+        let lines: Vec<_> = text.lines().map(str::trim_start).collect();
+        for (above, pair) in (1..).zip(lines.windows(2)).filter(|(_, pair)| pair[1].starts_with("#[arg(")) {
+            flags += 1;
+            if !pair[0].starts_with("/// ") {
+                mute.push(format!("{file}:{}", above + 1));
+            }
+        }
+    }
+    assert!(flags > 0, "no flags were found, so this has shown nothing");
+    assert!(mute.is_empty(), "flags that say nothing: {mute:?}");
 }
 
 #[test]
