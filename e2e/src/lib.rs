@@ -24,6 +24,7 @@ pub mod loopback;
 pub mod manifests;
 pub mod network_policy;
 pub mod nodes;
+pub mod object;
 pub mod officer;
 pub mod pods;
 pub mod process;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use e2e::hsm::Hsms;
 use e2e::installation::{Installation, VAULT_NAMESPACE};
+use e2e::object;
 use e2e::quickstart::{self, NAME};
 use e2e::scenario::{PATIENCE, Tenant, password_secret};
 use e2e::wait::{Look, until};
@@ -166,17 +167,8 @@ spec: {cloudHsmClusterRef: {name: nowhere}, connection: CONNECTED}
     installation.apply(store)?;
     let tenant = Tenant::new(installation.admin().await?, "default");
     let stores = tenant.stores();
-    let reason = until("the store to be judged", PATIENCE, || async {
-        let status = stores.get("lost").await?.status.unwrap_or_default();
-        let accepted = status.conditions.iter().find(|condition| condition.type_ == "Accepted");
-        let reason = accepted.map(|condition| (condition.status.clone(), condition.reason.clone()));
-        Ok(match reason {
-            Some((value, reason)) if value == "False" => Look::Done(reason),
-            other => Look::NotYet(format!("{other:?}")),
-        })
-    })
-    .await?;
-    assert_eq!(reason, "CloudHsmClusterNotFoundException");
+    let refused = object::says(&stores, "lost", "Accepted", "False").await?;
+    assert_eq!(refused.reason, "CloudHsmClusterNotFoundException");
     let status = stores.get("lost").await?.status.context("no status")?;
     assert_ne!(status.connection_state, Some(ConnectionState::Failed));
     assert_eq!(status.connection_error_code, None);

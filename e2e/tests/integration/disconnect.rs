@@ -1,12 +1,12 @@
 //! Disconnects that an HSM or a gateway replica sleeps through, or that the cluster's object is missing from: what is said, what is waited for,
 //! and that the end is caught up (D12, INV-36); and that a removed store or a failed connect leaves nothing either.
 
-use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::hsm::Hsms;
 use e2e::installation::Installation;
+use e2e::object;
 use e2e::quickstart::{self, ALIAS, NAME};
 use e2e::recovery::{
     break_the_glass, controllers_die_at, delete_objects, keystore_ok, start_controllers, stop_controllers,
@@ -16,11 +16,9 @@ use e2e::sdk::bytes;
 use e2e::wait::{Look, until};
 use hsm_client::{HsmError, ReturnCode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::Api;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::PostParams;
 use operator_api::{ConnectionErrorCode, ConnectionState, CustomKeyStore};
 use rustix::process::Signal;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 /// The gateway renews its Lease every 10 s for 30 s, so one that was stopped just after a look has so long to live at least.
@@ -133,12 +131,14 @@ async fn neither_a_removed_store_nor_a_failed_connect_leaves_in_an_hsm_what_the_
 async fn removed_with_an_hsm_away(installation: &Installation, tenant: &Tenant) -> Result<()> {
     let (former, generation) = (store_id(tenant).await?, generation(tenant).await?);
     let hsms = gateways_view(installation, tenant).await?;
-    delete(installation, "kmskey", &tenant.keys()).await?;
+    object::delete_unprotected(&tenant.keys(), NAME).await?;
+    object::gone(&tenant.keys(), NAME).await?;
     let pod = installation.pods.names().pop().context("no pods")?;
     installation.pods.hold_down(&pod);
     tenant.disconnect(NAME).await?;
     let stores = tenant.stores();
-    delete(installation, "customkeystore", &stores).await?;
+    object::delete_unprotected(&stores, NAME).await?;
+    object::gone(&stores, NAME).await?;
 
     let spec = json!({ "cloudHsmClusterRef": { "name": NAME }, "connection": "CONNECTED" });
     let successor = serde_json::from_value(json!({
@@ -150,19 +150,6 @@ async fn removed_with_an_hsm_away(installation: &Installation, tenant: &Tenant) 
     quickstart::every_hsm_serves(installation, tenant).await?;
     ensure!(store_id(tenant).await? != former, "the former store came back");
     nobody_honours_of(&hsms, &former, generation).await
-}
-
-/// Deletes the quickstart's object of one kind past its protection, and waits until it is gone.
-async fn delete<K>(installation: &Installation, kind: &str, objects: &Api<K>) -> Result<()>
-where
-    K: Clone + Debug + DeserializeOwned,
-{
-    installation.kubectl(&["annotate", kind, NAME, "--namespace", NAME, "keystores.dev/unprotect=true"])?;
-    objects.delete(NAME, &DeleteParams::default()).await?;
-    until(&format!("the {kind} to be gone"), PATIENCE, || async {
-        Ok(objects.get_opt(NAME).await?.map_or(Look::Done(()), |left| Look::NotYet(format!("{left:?}"))))
-    })
-    .await
 }
 
 /// What a run of an attempt registered before it crashed is gone when the attempt fails, at whatever step that is.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use e2e::hsm::Hsms;
 use e2e::installation::Installation;
+use e2e::object;
 use e2e::quickstart::{self, NAME};
 use e2e::scenario::{PATIENCE, Tenant};
 use e2e::wait::{Look, until};
@@ -68,13 +69,15 @@ async fn deleting_a_key_object_is_refused_and_past_that_loses_no_material_and_ma
     let refused = tenant.keys().delete(NAME, &DeleteParams::default()).await;
     ensure!(refused.is_err(), "a key with material was deleted");
 
-    installation.kubectl(&["annotate", "kmskey", NAME, "--namespace", NAME, "keystores.dev/unprotect=true"])?;
-    delete(&tenant, NAME).await?;
+    let keys = tenant.keys();
+    object::delete_unprotected(&keys, NAME).await?;
+    object::gone(&keys, NAME).await?;
     tenant.declare_key(NAME, NAME).await?;
-    condition(&tenant, NAME, "Ready", "MaterialExists").await?;
-    delete(&tenant, NAME).await?;
+    object::says(&keys, NAME, "Ready", "MaterialExists").await?;
+    keys.delete(NAME, &DeleteParams::default()).await?;
+    object::gone(&keys, NAME).await?;
     let adopt = json!({ "customKeyStoreRef": { "name": NAME }, "keyId": old.spec.key_id });
-    tenant.keys().create(&PostParams::default(), &manifest(NAME, &adopt)?).await?;
+    keys.create(&PostParams::default(), &manifest(NAME, &adopt)?).await?;
     let adopted = tenant.key_reaches(NAME, KeyState::Enabled).await?;
     assert_eq!(adopted.spec.material_fingerprint, old.spec.material_fingerprint);
     assert_eq!(adopted.status.and_then(|status| status.arn), old.status.and_then(|status| status.arn));
@@ -83,9 +86,9 @@ async fn deleting_a_key_object_is_refused_and_past_that_loses_no_material_and_ma
         "customKeyStoreRef": { "name": NAME }, "keyId": "0a1b2c3d-0000-4000-8000-000000000000",
         "materialFingerprint": "ab".repeat(32),
     });
-    tenant.keys().create(&PostParams::default(), &manifest("lost", &lost)?).await?;
-    condition(&tenant, "lost", "MaterialLost", "NoHsmHasIt").await?;
-    let shown = tenant.keys().get("lost").await?.status.and_then(|status| status.key_state);
+    keys.create(&PostParams::default(), &manifest("lost", &lost)?).await?;
+    object::says(&keys, "lost", "MaterialLost", "NoHsmHasIt").await?;
+    let shown = keys.get("lost").await?.status.and_then(|status| status.key_state);
     assert_ne!(shown, Some(KeyState::Enabled), "other material took its place");
     Ok(())
 }
@@ -102,26 +105,6 @@ async fn usable_on_each(installation: &Installation, tenant: &Tenant, key: &KmsK
 async fn patch(tenant: &Tenant, key: &str, change: Value) -> Result<()> {
     tenant.keys().patch(key, &PatchParams::default(), &Patch::Merge(change)).await?;
     Ok(())
-}
-
-async fn delete(tenant: &Tenant, key: &str) -> Result<()> {
-    let keys = tenant.keys();
-    keys.delete(key, &DeleteParams::default()).await?;
-    until("the object to be gone", PATIENCE, || async {
-        Ok(keys.get_opt(key).await?.map_or(Look::Done(()), |_| Look::NotYet("it is there".to_owned())))
-    })
-    .await
-}
-
-/// Waits for a condition with this reason.
-async fn condition(tenant: &Tenant, key: &str, kind: &str, reason: &str) -> Result<()> {
-    let keys = tenant.keys();
-    until(&format!("{key} to say {kind} {reason}"), PATIENCE, || async {
-        let conditions = keys.get(key).await?.status.unwrap_or_default().conditions;
-        let said = conditions.iter().any(|condition| condition.type_ == kind && condition.reason == reason);
-        Ok(if said { Look::Done(()) } else { Look::NotYet(format!("{conditions:?}")) })
-    })
-    .await
 }
 
 fn manifest(name: &str, spec: &Value) -> Result<KmsKey> {

@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use e2e::hsm::{Hsms, refused_logins};
 use e2e::installation::{Installation, VAULT_NAMESPACE};
+use e2e::object;
 use e2e::quickstart::{self, NAME};
 use e2e::ring::active_password;
 use e2e::scenario::{PATIENCE, Tenant, password_secret};
@@ -66,7 +67,7 @@ async fn a_ring_deleted_past_recall_is_a_condition_then_invalid_credentials_and_
     delete_ring(&installation, &hsms)?;
     installation.free_lease().await?;
     installation.start_controllers(2, &[]).await?;
-    let gone = condition(&tenant, "RingGone").await?;
+    let gone = object::says(&tenant.stores(), NAME, "RingGone", "True").await?.message;
     ensure!(gone.contains("changePswd") && gone.contains("keyStorePasswordSecretRef"), "no cure: {gone}");
     let state = tenant.stores().get(NAME).await?.status.context("no status")?.connection_state;
     assert_eq!(state, Some(ConnectionState::Connected), "a store does not leave CONNECTED by itself (D3)");
@@ -163,17 +164,6 @@ async fn told(client: &Client, reason: &str, times: i32) -> Result<()> {
         let seen: Vec<_> = seen.map(|one| (one.reason, one.series.map_or(1, |series| series.count))).collect();
         let told: i32 = seen.iter().filter(|(one, _)| one.as_deref() == Some(reason)).map(|(_, times)| times).sum();
         Ok(if told >= times { Look::Done(()) } else { Look::NotYet(format!("{seen:?}")) })
-    })
-    .await
-}
-
-/// The message of a condition, once it is there.
-async fn condition(tenant: &Tenant, kind: &str) -> Result<String> {
-    let stores = tenant.stores();
-    until(&format!("condition {kind}"), PATIENCE, || async {
-        let conditions = stores.get(NAME).await?.status.unwrap_or_default().conditions;
-        let found = conditions.iter().find(|one| one.type_ == kind).map(|one| one.message.clone());
-        Ok(found.map_or_else(|| Look::NotYet(format!("{conditions:?}")), Look::Done))
     })
     .await
 }

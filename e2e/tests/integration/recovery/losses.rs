@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use e2e::installation::Installation;
+use e2e::object;
 use e2e::quickstart::{self, ACCESS_KEY, NAME};
 use e2e::recovery::{
     KINDS, delete_definitions, delete_namespace, delete_objects, finalize_namespace, keystore, keystore_ok,
     restore_definitions, start_controllers, stop_controllers, strip_finalizers,
 };
-use e2e::scenario::{PATIENCE, Tenant};
-use e2e::wait::{Look, until};
+use e2e::scenario::Tenant;
 
 use crate::recovery::Bench;
 
@@ -94,22 +94,11 @@ async fn restart(installation: &mut Installation) -> Result<()> {
 /// D2: a namespace that GitOps has rebuilt must wait for its old HSMs, not get new ones.
 async fn nothing_new_is_made_behind_an_old_name(tenant: &Tenant) -> Result<()> {
     let (clusters, keys) = (tenant.clusters(), tenant.keys());
-    until("the cluster to say that its material exists", PATIENCE, || async {
-        let cluster = clusters.get(NAME).await?;
-        let conditions = cluster.status.clone().unwrap_or_default().conditions;
-        let told = conditions.iter().any(|it| it.type_ == "Accepted" && it.reason == "MaterialExists");
-        ensure!(cluster.spec.cluster_id.is_none(), "a new cluster was made");
-        Ok(if told { Look::Done(()) } else { Look::NotYet(format!("{conditions:?}")) })
-    })
-    .await?;
-    until("the key to say that its material exists", PATIENCE, || async {
-        let key = keys.get(NAME).await?;
-        let conditions = key.status.clone().unwrap_or_default().conditions;
-        let told = conditions.iter().any(|it| it.type_ == "Accepted" && it.reason == "MaterialExists");
-        ensure!(key.spec.key_id.is_none(), "a new key was made");
-        Ok(if told { Look::Done(()) } else { Look::NotYet(format!("{conditions:?}")) })
-    })
-    .await
+    object::says(&clusters, NAME, "Accepted", "MaterialExists").await?;
+    object::says(&keys, NAME, "Accepted", "MaterialExists").await?;
+    ensure!(clusters.get(NAME).await?.spec.cluster_id.is_none(), "a new cluster was made");
+    ensure!(keys.get(NAME).await?.spec.key_id.is_none(), "a new key was made");
+    Ok(())
 }
 
 /// D5, INV-12, INV-13, INV-41, T-04.

@@ -1,10 +1,9 @@
 //! An account for a new namespace and an access key in it (D1, D10, P3), and the access key's end.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use e2e::installation::{GATEWAY_NAMESPACE, entry};
 use e2e::manifests::apply;
-use e2e::scenario::PATIENCE;
-use e2e::wait::{Look, until};
+use e2e::object;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
@@ -59,12 +58,9 @@ fn access_keys(bench: &Bench, namespace: &str) -> Api<KmsAccessKey> {
 
 async fn delivered(bench: &Bench, namespace: &str) -> Result<()> {
     let keys = access_keys(bench, namespace);
-    until("the access key to be delivered", PATIENCE, || async {
-        let status = keys.get("app").await?.status.unwrap_or_default();
-        let ready = status.conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True");
-        Ok(if status.delivered && ready { Look::Done(()) } else { Look::NotYet(format!("{status:?}")) })
-    })
-    .await
+    object::says(&keys, "app", "Ready", "Delivered").await?;
+    ensure!(keys.get("app").await?.status.unwrap_or_default().delivered, "ready, and not delivered");
+    Ok(())
 }
 
 /// The gateway's copies that were made for objects of this namespace.
@@ -157,11 +153,7 @@ impl Scenario for Revoke {
     }
 
     async fn finished(&self, bench: &Bench, run: usize) -> Result<()> {
-        let keys = access_keys(bench, &Self::namespace(run));
-        until("the access key to be gone", PATIENCE, || async {
-            Ok(keys.get_opt("app").await?.map_or(Look::Done(()), |_| Look::NotYet("it is there".to_owned())))
-        })
-        .await
+        object::gone(&access_keys(bench, &Self::namespace(run)), "app").await
     }
 
     async fn snapshot(&self, bench: &Bench, run: usize) -> Result<Value> {

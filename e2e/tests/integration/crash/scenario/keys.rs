@@ -1,9 +1,8 @@
 //! A key and its alias from nothing, with every HSM or with one away (P2), and the state of a key (INV-49).
 
 use anyhow::{Context, Result};
+use e2e::object;
 use e2e::quickstart::NAME;
-use e2e::scenario::PATIENCE;
-use e2e::wait::{Look, until};
 use hsm_client::Session;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
@@ -85,13 +84,7 @@ impl Scenario for Create {
 
     async fn finished(&self, bench: &Bench, run: usize) -> Result<()> {
         bench.tenant.key_reaches(&self.key(run), KeyState::Enabled).await?;
-        let (aliases, name) = (aliases(bench), self.key(run));
-        until("the alias to be ready", PATIENCE, || async {
-            let conditions = aliases.get(&name).await?.status.unwrap_or_default().conditions;
-            let ready = conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True");
-            Ok(if ready { Look::Done(()) } else { Look::NotYet(format!("{conditions:?}")) })
-        })
-        .await
+        object::says(&aliases(bench), &self.key(run), "Ready", "True").await.map(|_| ())
     }
 
     async fn snapshot(&self, bench: &Bench, run: usize) -> Result<Value> {

@@ -2,11 +2,10 @@
 
 use anyhow::{Context, Result};
 use e2e::installation::SYSTEM_NAMESPACE;
+use e2e::object;
 use e2e::quickstart::NAME;
-use e2e::scenario::PATIENCE;
-use e2e::wait::{Look, until};
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{ListParams, PostParams};
 use operator_api::{ConnectionState, CustomKeyStore, KeystoreClaim};
 use operator_controllers::effect::Site;
 use serde_json::{Value, json};
@@ -37,22 +36,13 @@ async fn create(bench: &Bench, connection: &str) -> Result<()> {
 
 async fn delete(bench: &Bench) -> Result<()> {
     if bench.tenant.stores().get_opt(NAME).await?.is_some() {
-        let unprotect = ["annotate", "customkeystore", NAME, "--namespace", NAME, "keystores.dev/unprotect=true"];
-        bench.installation.kubectl(&unprotect)?;
-        bench.tenant.stores().delete(NAME, &DeleteParams::default()).await?;
+        object::delete_unprotected(&bench.tenant.stores(), NAME).await?;
     }
     Ok(())
 }
 
 async fn gone(bench: &Bench) -> Result<()> {
-    let stores = bench.tenant.stores();
-    until("the store to be gone", PATIENCE, || async {
-        Ok(match stores.get_opt(NAME).await? {
-            None => Look::Done(()),
-            Some(store) => Look::NotYet(format!("{:?}", store.status)),
-        })
-    })
-    .await
+    object::gone(&bench.tenant.stores(), NAME).await
 }
 
 /// Purposes of the claims that name the store.
@@ -89,13 +79,7 @@ impl Scenario for Accept {
     }
 
     async fn finished(&self, bench: &Bench, _run: usize) -> Result<()> {
-        let stores = bench.tenant.stores();
-        until("the store to be accepted", PATIENCE, || async {
-            let conditions = stores.get(NAME).await?.status.unwrap_or_default().conditions;
-            let accepted = conditions.iter().any(|one| one.type_ == "Accepted" && one.status == "True");
-            Ok(if accepted { Look::Done(()) } else { Look::NotYet(format!("{conditions:?}")) })
-        })
-        .await
+        object::says(&bench.tenant.stores(), NAME, "Accepted", "True").await.map(|_| ())
     }
 
     async fn snapshot(&self, bench: &Bench, _run: usize) -> Result<Value> {

@@ -1,21 +1,17 @@
 //! What is lost from the vault and put back: `kmsuser`'s ring by the process that remembers it (P1), a cluster's recovery record by any (D5).
 
-use std::fmt::Debug;
-
 use anyhow::{Context, Result};
 use e2e::crash::MOMENTS;
 use e2e::installation::VAULT_NAMESPACE;
+use e2e::object::delete_unprotected;
 use e2e::quickstart::NAME;
 use e2e::scenario::PATIENCE;
 use e2e::wait::{Look, until};
 use hsm_client::KMS_USER;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams};
 use operator_api::RecordedKind;
-use operator_api::labels::UNPROTECT;
 use operator_controllers::effect::Site;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Scenario, connection};
@@ -24,14 +20,6 @@ use crate::crash::snapshot;
 
 pub(crate) const RING: &[Site] = &[Site::RingRestore];
 pub(crate) const RECORD: &[Site] = &[Site::ClusterRecord];
-
-/// What the protection policies are there to prevent, past them (D5).
-async fn delete<K: Clone + Debug + DeserializeOwned>(objects: &Api<K>, name: &str) -> Result<()> {
-    let unprotected = json!({ "metadata": { "annotations": { UNPROTECT: "true" } } });
-    objects.patch(name, &PatchParams::default(), &Patch::Merge(unprotected)).await?;
-    objects.delete(name, &DeleteParams::default()).await?;
-    Ok(())
-}
 
 /// Waits until a leader is logged in as `kmsuser` on every HSM, or on none. The owner asks, because an HSM counts only the sessions of other
 /// certificates.
@@ -87,7 +75,7 @@ impl Scenario for Ring {
         // It reads the ring before it logs in with what it finds there.
         leader_is_logged_in(bench, true).await?;
         let (secrets, name) = Self::secret(bench);
-        delete(&secrets, &name).await?;
+        delete_unprotected(&secrets, &name).await?;
         // Nobody watches the Secret. A store that was changed is looked after, and its ring with it.
         bench.tenant.patch_store(NAME, json!({ "spec": { "name": format!("renamed-{run}") } })).await
     }
@@ -135,7 +123,7 @@ impl Scenario for Record {
 
     async fn ask(&self, bench: &Bench, _run: usize) -> Result<()> {
         let (maps, name) = Self::config_map(bench);
-        delete(&maps, &name).await
+        delete_unprotected(&maps, &name).await
     }
 
     async fn finished(&self, bench: &Bench, _run: usize) -> Result<()> {
