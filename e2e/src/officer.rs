@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use hsm_client::command::PasswordChange;
 use hsm_client::{KMS_USER, Session};
 use hsm_initialization::password::{Password, random_op_id};
-use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::forward::reach;
@@ -28,8 +27,7 @@ pub async fn cure(cluster: &Cluster, tenant: &Tenant, name: &str) -> Result<Pass
     let password = Password::generate()?;
     change_on_each(&reached.hsms.officer_sessions().await?, &password).await?;
     cluster.apply(&password_secret(tenant.namespace(), SECRET, password.expose()))?;
-    let reference = json!({ "spec": { "keyStorePasswordSecretRef": { "name": SECRET, "key": "password" } } });
-    tenant.patch_store(name, reference).await?;
+    tenant.supply_password(name, SECRET).await?;
     Ok(password)
 }
 

@@ -120,6 +120,15 @@ impl Tenant {
         Ok(())
     }
 
+    /// Names the Secret in which the owner supplies the password of `kmsuser`, as [`password_secret`] makes it.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn supply_password(&self, store: &str, secret: &str) -> Result<()> {
+        let reference = json!({ "name": secret, "key": "password" });
+        self.patch_store(store, json!({ "spec": { "keyStorePasswordSecretRef": reference } })).await
+    }
+
     /// Waits until the key shows `wanted`.
     ///
     /// # Errors

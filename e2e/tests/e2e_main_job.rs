@@ -183,8 +183,7 @@ async fn a_wrong_password_shows_in_kubectl_get_with_its_code() -> Result<()> {
     let (cluster, tenant) = Cluster::ready().await?;
     tenant.disconnect(NAME).await?;
     cluster.apply(&password_secret(NAME, "wrong-password", "wrong0password"))?;
-    let reference = json!({ "spec": { "keyStorePasswordSecretRef": { "name": "wrong-password", "key": "password" } } });
-    tenant.patch_store(NAME, reference).await?;
+    tenant.supply_password(NAME, "wrong-password").await?;
     tenant.want_connection(NAME, "CONNECTED").await?;
     assert_eq!(tenant.store_fails(NAME).await?, ConnectionErrorCode::InvalidCredentials);
     let table = cluster.kubectl(&["get", "cks", "--namespace", NAME])?;

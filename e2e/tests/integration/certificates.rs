@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use e2e::installation::{GATEWAY_NAMESPACE, Installation, entry};
+use e2e::object;
 use e2e::quickstart::{self, ACCESS_KEY, ALIAS, NAME};
 use e2e::renewals::Legs;
-use e2e::scenario::{PATIENCE, Tenant};
+use e2e::scenario::Tenant;
 use e2e::sdk::{Sdk, Seen};
-use e2e::wait::{Look, until};
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Mutex;
 
 const SHORT: [(&str, &str); 6] = [
@@ -107,18 +108,8 @@ async fn refusals_are_logged(installation: &mut Installation, sdk: &mut Sdk) -> 
     Ok(())
 }
 
-fn condition(status: &Value) -> Value {
-    let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
-    conditions.into_iter().find(|condition| condition["type"] == "CertificatesCurrent").unwrap_or_default()
-}
-
-async fn condition_becomes(tenant: &Tenant, wanted: &str) -> Result<Value> {
-    let clusters = tenant.clusters();
-    until(&format!("CertificatesCurrent to be {wanted}"), PATIENCE, || async {
-        let found = condition(&serde_json::to_value(clusters.get(NAME).await?.status)?);
-        Ok(if found["status"] == wanted { Look::Done(found) } else { Look::NotYet(found.to_string()) })
-    })
-    .await
+async fn condition_becomes(tenant: &Tenant, wanted: &str) -> Result<Condition> {
+    object::says(&tenant.clusters(), NAME, "CertificatesCurrent", wanted).await
 }
 
 /// What cannot be renewed is said before it ends: condition, metric; and once it can, all is well by itself.
@@ -134,8 +125,8 @@ async fn a_renewal_that_fails_shows_in_condition_and_metric_until_it_succeeds() 
     };
     rights(r#""get","create","delete""#)?;
     let soon = condition_becomes(&tenant, "False").await?;
-    assert_eq!(soon["reason"], "CertificateExpiresSoon");
-    let message = soon["message"].as_str().unwrap_or_default();
+    assert_eq!(soon.reason, "CertificateExpiresSoon");
+    let message = soon.message;
     assert!(message.contains("-client (gateway_client) ends at"), "{message}");
     assert!(message.contains("failed to"), "{message}");
     let metrics = installation.metrics(1)?;

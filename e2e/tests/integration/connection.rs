@@ -26,8 +26,7 @@ async fn connect_with_password(
     password: &str,
 ) -> Result<ConnectionErrorCode> {
     installation.apply(&password_secret(NAME, "supplied", password))?;
-    let reference = json!({ "spec": { "keyStorePasswordSecretRef": { "name": "supplied", "key": "password" } } });
-    tenant.patch_store(NAME, reference).await?;
+    tenant.supply_password(NAME, "supplied").await?;
     tenant.want_connection(NAME, "CONNECTED").await?;
     tenant.store_fails(NAME).await
 }

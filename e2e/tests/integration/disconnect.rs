@@ -164,8 +164,7 @@ async fn failed_after_a_crash(installation: &mut Installation, tenant: &Tenant) 
     ensure!(honoured, "no HSM had a delegate of generation {generation} to leave");
 
     installation.apply(&password_secret(NAME, "supplied", "wrong0password1"))?;
-    let reference = json!({ "spec": { "keyStorePasswordSecretRef": { "name": "supplied", "key": "password" } } });
-    tenant.patch_store(NAME, reference).await?;
+    tenant.supply_password(NAME, "supplied").await?;
     stop_controllers(installation);
     start_controllers(installation).await?;
     assert_eq!(tenant.store_fails(NAME).await?, ConnectionErrorCode::InvalidCredentials);

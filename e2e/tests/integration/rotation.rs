@@ -15,7 +15,6 @@ use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client};
 use operator_api::kms_key::KeyState;
 use operator_api::{ConnectionErrorCode, ConnectionState};
-use serde_json::json;
 
 /// P1, last row but one: whoever remembers the ring puts it back, and says so. Also when somebody else was faster, with a backup from before the
 /// last rotation: the password that all HSMs have is in memory only then.
@@ -82,8 +81,7 @@ async fn a_ring_deleted_past_recall_is_a_condition_then_invalid_credentials_and_
 
     hsms.officer_sets_password("theOfficersChoice1", 1).await?;
     installation.apply(&password_secret(NAME, "supplied", "theOfficersChoice1"))?;
-    let reference = json!({ "spec": { "keyStorePasswordSecretRef": { "name": "supplied", "key": "password" } } });
-    tenant.patch_store(NAME, reference).await?;
+    tenant.supply_password(NAME, "supplied").await?;
     tenant.connect(NAME).await?;
     tenant.key_reaches(NAME, KeyState::Enabled).await?;
     let now = active_password(&ring(&client, &hsms).await?.context("no ring")?)?;

@@ -6,7 +6,7 @@ use e2e::quickstart::{self, ALIAS, NAME};
 use e2e::recovery::{keystore_ok, status};
 use e2e::scenario::{PATIENCE, password_secret};
 use e2e::wait::{Look, until};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// One tree; exit code 1 exactly while something is not as its owner wants it, in the controllers' words.
 #[tokio::test]
@@ -32,8 +32,7 @@ async fn status_shows_one_tree_and_says_what_is_wrong_and_what_to_do() -> Result
     tenant.disconnect(NAME).await?;
     well(&installation).await?;
     installation.apply(&password_secret(NAME, "supplied", "wrong0password"))?;
-    let reference = json!({ "spec": { "keyStorePasswordSecretRef": { "name": "supplied", "key": "password" } } });
-    tenant.patch_store(NAME, reference).await?;
+    tenant.supply_password(NAME, "supplied").await?;
     tenant.want_connection(NAME, "CONNECTED").await?;
     let failed = says(&installation, "CustomKeyStore", "FAILED").await?;
     assert_eq!(failed["errorCode"], "INVALID_CREDENTIALS");
