@@ -168,6 +168,21 @@ impl Hsms {
         Ok(counts)
     }
 
+    /// Waits until each HSM has done `command` since its process started: one that was restarted begins to count anew.
+    ///
+    /// # Errors
+    /// When one has not in time.
+    pub async fn each_has_done(&self, command: hsm_protocol::Command) -> Result<()> {
+        until(&format!("every HSM to have done {command:?}"), PATIENCE, || async {
+            Ok(match self.done_by_each(command).await {
+                Ok(counts) if !counts.contains(&0) => Look::Done(()),
+                Ok(counts) => Look::NotYet(format!("{counts:?}")),
+                Err(error) => Look::NotYet(format!("{error:#}")),
+            })
+        })
+        .await
+    }
+
     /// What a crypto officer does with `changePswd`: a new password for `kmsuser` on each of these HSMs, as soon as nobody is logged in as it
     /// (HSM-45, HSM-46). `number` must be another one each time.
     ///

@@ -153,9 +153,9 @@ impl Protected {
     ///
     /// # Errors
     /// When it still may not after a minute.
-    pub async fn allowed(&self, arguments: &[&str]) -> Result<()> {
+    pub async fn allowed(&self, arguments: &[&str], input: Option<&str>) -> Result<()> {
         until("a new right to count", Duration::from_secs(60), || async {
-            Ok(self.run(arguments, None).map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
+            Ok(self.run(arguments, input).map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
         })
         .await
     }

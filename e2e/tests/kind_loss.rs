@@ -57,9 +57,7 @@ async fn lose(cluster: &Cluster, loss: Loss) -> Result<()> {
         }
         Loss::ReleaseFinalizersNamespaceAndDefinitions => {
             cluster.uninstall()?;
-            cluster.kubectl(&["delete", "namespace", NAME, "--wait=false"])?;
-            strip_finalizers(cluster, &KINDS).await?;
-            namespace_is_gone(cluster)?;
+            delete_namespace_by_hand(cluster).await?;
             delete_definitions(cluster)?;
             cluster.install()
         }
@@ -72,9 +70,7 @@ async fn lose(cluster: &Cluster, loss: Loss) -> Result<()> {
         Loss::ReleaseDefinitionsNamespaceAndFinalizers => {
             cluster.uninstall()?;
             mark_definitions(cluster)?;
-            cluster.kubectl(&["delete", "namespace", NAME, "--wait=false"])?;
-            strip_finalizers(cluster, &KINDS).await?;
-            namespace_is_gone(cluster)?;
+            delete_namespace_by_hand(cluster).await?;
             delete_definitions(cluster)?;
             cluster.install()
         }
@@ -85,7 +81,10 @@ fn delete_namespace(cluster: &Cluster) -> Result<()> {
     cluster.kubectl(&["delete", "namespace", NAME, "--timeout=300s"]).map(drop)
 }
 
-fn namespace_is_gone(cluster: &Cluster) -> Result<()> {
+/// With nobody left who would take the finalizers off.
+async fn delete_namespace_by_hand(cluster: &Cluster) -> Result<()> {
+    cluster.kubectl(&["delete", "namespace", NAME, "--wait=false"])?;
+    strip_finalizers(cluster, &KINDS).await?;
     cluster.kubectl(&["wait", "--for=delete", &format!("namespace/{NAME}"), "--timeout=300s"]).map(drop)
 }
 

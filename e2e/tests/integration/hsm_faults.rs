@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use e2e::hsm::Hsms;
+use e2e::hsm::{Hsms, id_of};
 use e2e::installation::Installation;
 use e2e::quickstart::{self, ALIAS, NAME};
 use e2e::scenario::{PATIENCE, Tenant};
 use e2e::sdk::{bytes, bytes_of};
 use e2e::wait::{Look, until};
+use hsm_client::KeyId;
 use hsm_protocol::Command;
 use operator_api::kms_key::KeyState;
 use serde_json::json;
@@ -23,6 +24,7 @@ async fn nothing_acknowledged_is_lost_while_hsm_processes_are_killed() -> Result
     let mut installation = Installation::start().await?;
     let tenant = quickstart::ready(&installation).await?;
     let mut sdk = quickstart::application(&mut installation).await?;
+    let hsms = Hsms::of(&installation.admin().await?, &tenant.clusters().get(NAME).await?).await?;
     let pods = installation.pods.names();
     let mut sealed = Vec::new();
     for round in 0..KILLS {
@@ -35,13 +37,14 @@ async fn nothing_acknowledged_is_lost_while_hsm_processes_are_killed() -> Result
             let blob = sdk.kms("encrypt", &request)?.ok().context("an application saw the loss of one HSM")?;
             sealed.push((number, bytes_of(&blob, "CiphertextBlob")?));
         }
-        // One HSM at a time: with the others still on their way back an error would be the right answer.
-        every_hsm_answers(&installation, &tenant).await?;
+        // One HSM at a time: with the others still on their way back an error would be the right answer. The gateway that has its session back
+        // has opened a delegation.
+        hsms.each_has_done(Command::OpenDelegation).await?;
     }
     let mut fingerprints = BTreeMap::new();
     for round in 0..KILLS {
         let key = tenant.key_reaches(&format!("round-{round}"), KeyState::Enabled).await?;
-        let id = key.spec.key_id.context("an Enabled key without an id")?;
+        let id = id_of(&key)?;
         fingerprints.insert(id, key.spec.material_fingerprint.context("an Enabled key without a fingerprint")?);
     }
     assert_eq!(fingerprints.len(), KILLS, "every key has an id of its own");
@@ -80,8 +83,7 @@ async fn an_emptied_volume_is_filled_by_its_peers_under_a_new_hsm_id() -> Result
     .with_context(|| installation.last_words())?;
     assert_eq!(after.spec.cluster_certificate_fingerprint, certificate, "INV-08: the cluster is still the same one");
     let key = tenant.keys().get(NAME).await?;
-    let expected =
-        BTreeMap::from([(key.spec.key_id.context("no id")?, key.spec.material_fingerprint.context("no fingerprint")?)]);
+    let expected = BTreeMap::from([(id_of(&key)?, key.spec.material_fingerprint.context("no fingerprint")?)]);
     assert_every_hsm_holds(&installation, &tenant, &expected).await?;
     // Only the refilled HSM is left: what it opens, it holds.
     for pod in pods.iter().filter(|pod| *pod != emptied) {
@@ -131,25 +133,11 @@ fn encrypts(metrics: &str, suffix: &str, more: &str) -> Result<u64> {
     Ok(value.with_context(|| format!("no {series}"))?.parse()?)
 }
 
-/// Every HSM answers, and the gateway has its session back: it opens a delegation, which an HSM counts from its start.
-async fn every_hsm_answers(installation: &Installation, tenant: &Tenant) -> Result<()> {
-    let client = installation.admin().await?;
-    until("every HSM to answer the gateway again", PATIENCE, || async {
-        let cluster = tenant.clusters().get(NAME).await?;
-        Ok(match Hsms::of(&client, &cluster).await?.done_by_each(Command::OpenDelegation).await {
-            Ok(counts) if counts.len() == 3 && !counts.contains(&0) => Look::Done(()),
-            Ok(counts) => Look::NotYet(format!("{counts:?}")),
-            Err(error) => Look::NotYet(format!("{error:#}")),
-        })
-    })
-    .await
-}
-
 /// Reads the fingerprints back from each HSM (INV-01); anti-entropy may need a moment.
 async fn assert_every_hsm_holds(
     installation: &Installation,
     tenant: &Tenant,
-    expected: &BTreeMap<String, String>,
+    expected: &BTreeMap<KeyId, String>,
 ) -> Result<()> {
     let client = installation.admin().await?;
     until("every HSM to hold every key", PATIENCE, || async {
@@ -160,8 +148,7 @@ async fn assert_every_hsm_holds(
         };
         for session in &sessions {
             for (id, fingerprint) in expected {
-                let id = hsm_client::KeyId(*uuid::Uuid::parse_str(id)?.as_bytes());
-                match session.read_key(id).await {
+                match session.read_key(*id).await {
                     Ok(record) => assert_eq!(&hex::encode(record.fingerprint), fingerprint, "INV-06"),
                     Err(error) => return Ok(Look::NotYet(format!("{}: {error}", session.identity().hsm_id))),
                 }

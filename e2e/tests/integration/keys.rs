@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use e2e::hsm::Hsms;
+use anyhow::{Result, ensure};
+use e2e::hsm::{Hsms, id_of};
 use e2e::installation::Installation;
 use e2e::object;
 use e2e::quickstart::{self, NAME};
 use e2e::scenario::{PATIENCE, Tenant};
 use e2e::wait::{Look, until};
-use hsm_client::KeyId;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use operator_api::KmsKey;
 use operator_api::kms_key::KeyState;
@@ -97,8 +96,7 @@ async fn deleting_a_key_object_is_refused_and_past_that_loses_no_material_and_ma
 async fn usable_on_each(installation: &Installation, tenant: &Tenant, key: &KmsKey) -> Result<Vec<bool>> {
     let cluster = tenant.clusters().get(NAME).await?;
     let hsms = Hsms::of(&installation.admin().await?, &cluster).await?;
-    let id = uuid::Uuid::parse_str(key.spec.key_id.as_deref().context("no key id")?)?;
-    let records = hsms.records_of(KeyId(*id.as_bytes())).await?;
+    let records = hsms.records_of(id_of(key)?).await?;
     Ok(records.into_iter().map(|record| record.enabled).collect())
 }
 

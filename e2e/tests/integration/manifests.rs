@@ -71,13 +71,20 @@ fn not_supported_yet() -> Vec<(String, &'static str)> {
     ]
 }
 
-#[tokio::test]
-async fn every_bad_manifest_is_refused_with_a_reason_and_nothing_is_stored() -> Result<()> {
+/// An API server that knows our kinds, and nothing more.
+async fn with_definitions() -> Result<ControlPlane> {
     let plane = ControlPlane::start().await?;
     let admin = plane.admin_kubeconfig();
     let crds = checkout().join("crds").display().to_string();
     kubectl(&admin, &["apply", "--server-side", "-f", &crds], None)?;
     kinds_are_served(&admin).await?;
+    Ok(plane)
+}
+
+#[tokio::test]
+async fn every_bad_manifest_is_refused_with_a_reason_and_nothing_is_stored() -> Result<()> {
+    let plane = with_definitions().await?;
+    let admin = plane.admin_kubeconfig();
     for good in [CLUSTER, STORE, KEY] {
         kubectl(&admin, &["create", "--dry-run=server", "--validate=strict", "-f", "-"], Some(good))?;
     }
@@ -99,11 +106,8 @@ async fn every_bad_manifest_is_refused_with_a_reason_and_nothing_is_stored() -> 
 /// INV-13 and D2: what the operator wrote once can be neither changed nor taken away, whoever asks.
 #[tokio::test]
 async fn identity_that_was_set_once_stays() -> Result<()> {
-    let plane = ControlPlane::start().await?;
+    let plane = with_definitions().await?;
     let admin = plane.admin_kubeconfig();
-    let crds = checkout().join("crds").display().to_string();
-    kubectl(&admin, &["apply", "--server-side", "-f", &crds], None)?;
-    kinds_are_served(&admin).await?;
     kubectl(&admin, &["create", "-f", "-"], Some(KEY))?;
     let patch = |value: &str| {
         let body = format!("{{\"spec\":{{\"keyId\":{value}}}}}");

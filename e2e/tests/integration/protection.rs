@@ -117,7 +117,7 @@ async fn unprotecting_needs_a_verb_of_its_own_and_empty_objects_go_freely() -> R
     let grant = ["create", "clusterrole", "breaker", "--verb=unprotect", "--resource=kmskeys.keystores.dev"];
     bench.run(&[&grant[..], &["--resource-name=own-with-material"]].concat(), None)?;
     bench.run(&["create", "clusterrolebinding", "breaker", "--clusterrole=breaker", "--user=tenant"], None)?;
-    bench.allowed(&delete).await?;
+    bench.allowed(&delete, None).await?;
     bench.run(&["delete", "kmskey/own-without-material", "-n", "team-a", TENANT], None)?;
     let release = ["create", "secret", "generic", "release", "--type=helm.sh/release.v1", "-n", GATEWAY_NAMESPACE];
     bench.run(&release, None)?;
@@ -159,7 +159,7 @@ async fn let_the_restorer_adopt(bench: &Protected) -> Result<()> {
                  kmsaccesskeys.keystores.dev";
     bench.run(&["create", "clusterrole", "restorer", "--verb=get,create,patch,adopt", kinds], None)?;
     bench.run(&["create", "clusterrolebinding", "restorer", "--clusterrole=restorer", "--user=restorer"], None)?;
-    bench.allowed(&["get", "kmskey/with-material", "-n", "team-a", RESTORER]).await
+    bench.allowed(&["get", "kmskey/with-material", "-n", "team-a", RESTORER], None).await
 }
 
 /// D2, D10: a tenant cannot point an object at material, or an access key at a secret, that is somebody else's.

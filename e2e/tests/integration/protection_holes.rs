@@ -2,7 +2,6 @@
 //! `docs/protection.md` lists them as hole, policy and test.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Result;
 use e2e::binaries::checkout;
@@ -10,7 +9,6 @@ use e2e::chart::render_chart;
 use e2e::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, SYSTEM_NAMESPACE, VAULT_NAMESPACE};
 use e2e::protection::{ATTEMPTS, CONTROLLERS, GATEWAY, Protected, TENANT};
 use e2e::shared::Shared;
-use e2e::wait::{Look, until};
 
 const GARBAGE_COLLECTOR: &str = "--as=system:serviceaccount:kube-system:generic-garbage-collector";
 const NAMESPACE_CONTROLLER: &str = "--as=system:serviceaccount:kube-system:namespace-controller";
@@ -40,7 +38,7 @@ async fn a_collection_cannot_be_deleted_around_its_protected_members() -> Result
     let _held = bench().await?;
     let bench = Protected::start().await?;
     let_kubernetes_delete(&bench)?;
-    bench.allowed(&["get", "pods", "-n", "team-a", NAMESPACE_CONTROLLER]).await?;
+    bench.allowed(&["get", "pods", "-n", "team-a", NAMESPACE_CONTROLLER], None).await?;
     let collection = |path: &'static str, who: &'static str| vec!["delete", "--raw", path, who];
     for (path, who) in [
         ("/apis/keystores.dev/v1alpha1/namespaces/team-a/kmskeys?fieldSelector=metadata.name%3Dwith-material", TENANT),
@@ -66,7 +64,7 @@ async fn a_collection_cannot_be_deleted_around_its_protected_members() -> Result
 async fn an_owner_reference_does_not_let_the_garbage_collector_delete() -> Result<()> {
     let bench = bench().await?;
     let_kubernetes_delete(&bench)?;
-    bench.allowed(&["get", "pods", "-n", "team-a", GARBAGE_COLLECTOR]).await?;
+    bench.allowed(&["get", "pods", "-n", "team-a", GARBAGE_COLLECTOR], None).await?;
     for (object, namespace) in [
         ("kmskey/with-material", "team-a"),
         ("keystoreclaim/name-team-a-store", SYSTEM_NAMESPACE),
@@ -203,11 +201,7 @@ async fn a_generated_name_does_not_adopt_material() -> Result<()> {
     let role = ["create", "clusterrole", "adopter", "--verb=adopt", "--resource=kmskeys.keystores.dev"];
     bench.run(&role, None)?;
     bench.run(&["create", "clusterrolebinding", "adopter", "--clusterrole=adopter", "--user=tenant"], None)?;
-    until("the adopter's right to count", Duration::from_secs(60), || async {
-        let made = bench.run(&create, Some(key));
-        Ok(made.map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
-    })
-    .await
+    bench.allowed(&create, Some(key)).await
 }
 
 /// D17: DisableKey's hold on a key, as Disconnect's on a store.
@@ -224,7 +218,7 @@ async fn a_hold_on_a_key_is_the_gateways() -> Result<()> {
     bench.run(&role, None)?;
     let account = "--serviceaccount=keystore-gateway:keystore-gateway";
     bench.run(&["create", "clusterrolebinding", "disabler", "--clusterrole=disabler", account], None)?;
-    bench.allowed(&patch(put, GATEWAY)).await?;
+    bench.allowed(&patch(put, GATEWAY), None).await?;
     bench.refused("a tenant who lifts it", &patch(r#"{"spec":{"hold":null}}"#, TENANT), None);
     bench.run(&patch(r#"{"spec":{"description":"mine"}}"#, TENANT), None)?;
     Ok(())

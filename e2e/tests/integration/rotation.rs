@@ -51,7 +51,7 @@ async fn a_ring_deleted_or_replaced_by_an_older_one_while_connected_is_put_back_
     })
     .await?;
     told(&client, "RingRestored", 2).await?;
-    logged_in_everywhere(&hsms).await?;
+    hsms.each_has_done(hsm_protocol::Command::Login).await?;
     in_service(&tenant).await?;
     no_login_was_refused(&hsms).await
 }
@@ -138,18 +138,6 @@ async fn kill_and_wait_until_it_runs(installation: &Installation, pod: &str) -> 
     until(&format!("{pod} to run again"), PATIENCE, || async {
         let starts = installation.pods.starts(pod);
         Ok(if starts > before { Look::Done(()) } else { Look::NotYet(format!("{starts} starts")) })
-    })
-    .await
-}
-
-/// An HSM counts from its start: one that was restarted has answered no login before.
-async fn logged_in_everywhere(hsms: &Hsms) -> Result<()> {
-    until("a login on every HSM", PATIENCE, || async {
-        Ok(match hsms.done_by_each(hsm_protocol::Command::Login).await {
-            Ok(counts) if !counts.contains(&0) => Look::Done(()),
-            Ok(counts) => Look::NotYet(format!("{counts:?}")),
-            Err(error) => Look::NotYet(format!("{error:#}")),
-        })
     })
     .await
 }

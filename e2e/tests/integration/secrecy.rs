@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use anyhow::{Context, Result, ensure};
-use e2e::hsm::Hsms;
+use e2e::hsm::{Hsms, id_of};
 use e2e::installation::{HSM_NAMESPACE, Installation};
 use e2e::quickstart::{self, ALIAS, NAME};
 use e2e::scenario::{PATIENCE, Tenant};
@@ -13,7 +13,6 @@ use e2e::sealed_store::{Owner, key_material};
 use e2e::search::{Needles, files, memory};
 use e2e::supervised::Supervised;
 use e2e::wait::{Look, until};
-use hsm_client::KeyId;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use operator_api::kms_key::KeyState;
@@ -61,14 +60,14 @@ async fn key_material_is_in_hsms_and_nowhere_else() -> Result<()> {
 /// The key's bytes, from a copy of a volume and the two shares; that they are the key its fingerprint in the object says.
 async fn ground_truth(installation: &Installation, tenant: &Tenant, key: &KmsKey) -> Result<Zeroizing<Vec<u8>>> {
     let cluster = tenant.clusters().get(NAME).await?;
-    let id = *uuid::Uuid::parse_str(key.spec.key_id.as_deref().context("no key id")?)?.as_bytes();
+    let id = id_of(key)?;
     let pod = installation.pods.names().pop().context("no pods")?;
     let owner = owner(&cluster, &pod)?;
     let secrets: Api<Secret> = Api::namespaced(installation.admin().await?, HSM_NAMESPACE);
     let share = secrets.get(&format!("{}-sealing", owner.cluster_id)).await?;
     let share = share.data.and_then(|mut data| data.remove("share")).context("no sealing share")?;
 
-    Hsms::of(&installation.admin().await?, &cluster).await?.records_of(KeyId(id)).await?;
+    Hsms::of(&installation.admin().await?, &cluster).await?.records_of(id).await?;
     installation.pods.hold_down(&pod);
     let copy = tempfile::TempDir::with_prefix("keystore-volume-")?;
     let volume = installation.pods.volume(&pod).context("no volume")?.join("volume");
@@ -82,7 +81,7 @@ async fn ground_truth(installation: &Installation, tenant: &Tenant, key: &KmsKey
     })
     .await?;
     let fingerprint = hex::decode(key.spec.material_fingerprint.as_deref().context("no fingerprint")?)?;
-    let open = |share: &[u8]| key_material(copy.path(), share, &owner, id, &fingerprint);
+    let open = |share: &[u8]| key_material(copy.path(), share, &owner, id.0, &fingerprint);
     ensure!(open(&[0; 32]).is_err(), "the volume's own share opened it alone (INV-56)");
     open(&share.0)
 }
