@@ -8,6 +8,8 @@ mod kept;
 pub use kept::KeptRings;
 
 use aws_lc_rs::hmac;
+use hsm_initialization::SecretName;
+use hsm_initialization::custody::entry::RING;
 use hsm_initialization::ring::{Ring, RingError};
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +22,6 @@ use crate::{
 };
 use kept::Seen;
 
-/// Entry of the ring itself, JSON.
-const RING: &str = "ring";
 /// Entry of the record of the last consumed password, JSON.
 const SUPPLIED: &str = "supplied";
 /// Entry of the key under which consumed passwords are hashed, 32 random bytes.
@@ -104,7 +104,7 @@ impl StoredRing {
 /// Name of the ring's Secret in the vault.
 #[must_use]
 pub fn name(cluster_id: &str) -> String {
-    format!("{cluster_id}-kmsuser")
+    SecretName::Ring.of(cluster_id)
 }
 
 /// What a look for the ring found.

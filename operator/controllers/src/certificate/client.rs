@@ -6,18 +6,12 @@
 use std::time::SystemTime;
 
 use hsm_client::pki::{CertificateAuthority, ClientRole};
+use hsm_initialization::custody::entry::{CERTIFICATE, PRIVATE_KEY, TRUST_ANCHOR};
 use operator_domain::Timestamp;
 use operator_domain::certificate::Term;
 
 use super::{CertificateError, end_of, private_key, text, time_of};
 use crate::secrets::{SecretData, SecretStore};
-
-/// Entries of a Secret with a client certificate.
-pub const CERTIFICATE: &str = "tls.crt";
-/// Private key.
-pub const PRIVATE_KEY: &str = "tls.key";
-/// The customer CA's certificate, against which the cluster certificate of the inner layer is verified.
-pub const TRUST_ANCHOR: &str = "trust-anchor.crt";
 
 /// Renews the client certificate in Secret `namespace/name` when it is due. Returns its end; `None` while the initialisation has not made it.
 ///

@@ -6,11 +6,11 @@
 use std::time::{Duration, SystemTime};
 
 use hsm_client::pki::{self, CertificateAuthority, ClientRole};
+use hsm_initialization::custody::entry::{CERTIFICATE, PRIVATE_KEY, TRUST_ANCHOR};
 use operator_api::labels;
 use operator_domain::Timestamp;
 use operator_domain::certificate::{ClientKeys, Handover, Registration, Term, handover};
 
-use super::client::{CERTIFICATE, PRIVATE_KEY, TRUST_ANCHOR};
 use super::{CertificateError, end_of, private_key, text, time_of};
 use crate::secrets::{SecretData, SecretStore, StoredSecret};
 

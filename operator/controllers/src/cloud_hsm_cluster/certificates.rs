@@ -5,6 +5,7 @@
 use std::time::{Duration, SystemTime};
 
 use hsm_client::pki::CertificateAuthority;
+use hsm_initialization::custody::entry::CERTIFICATE;
 use hsm_initialization::{Observed, ObservedHsm, SecretName};
 use kube::api::ListParams;
 use kube::runtime::reflector::ObjectRef;
@@ -72,7 +73,7 @@ impl Certificates<'_> {
         let (pods, controllers) =
             (SecretName::Pods.of(self.cluster_id), SecretName::ControllersClient.of(self.cluster_id));
         let gateway = gateway_client::name(self.cluster_id);
-        let own = client::CERTIFICATE.to_owned();
+        let own = CERTIFICATE.to_owned();
         let mut stored = vec![
             (
                 CertificateUse::ControllersClient,

@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use futures::future;
 use hsm_client::{ClientIdentity, ConnectError, Session, TrustAnchor, pki::PrivateKeyPem};
+use hsm_initialization::{
+    SecretName,
+    custody::entry::{CERTIFICATE, PRIVATE_KEY},
+};
 use zeroize::Zeroizing;
 
 use super::{error::StoreError, members::Member};
@@ -29,14 +33,14 @@ pub(super) struct Dialled {
 /// # Errors
 /// [`StoreError::Custody`] while it has not been issued.
 pub(super) async fn access(context: &Context, cluster_id: &str, anchor_pem: &str) -> Result<Access, StoreError> {
-    let name = format!("{cluster_id}-controllers-client");
+    let name = SecretName::ControllersClient.of(cluster_id);
     let wrong = |problem: &str| StoreError::Custody { name: name.clone(), problem: problem.to_owned() };
     let secrets = context.secrets(Controller::CustomKeyStore);
     let stored = secrets.read(&context.namespaces().vault, &name).await?.ok_or_else(|| wrong("it is missing"))?;
     let entry = |key: &str| stored.data.text(key).ok_or_else(|| wrong(&format!("entry {key} is missing")));
-    let key = PrivateKeyPem::parse(Zeroizing::new(entry("tls.key")?.to_owned()));
+    let key = PrivateKeyPem::parse(Zeroizing::new(entry(PRIVATE_KEY)?.to_owned()));
     let key = key.map_err(|error| wrong(&error.to_string()))?;
-    let identity = ClientIdentity::from_pem(entry("tls.crt")?, &key).map_err(|error| wrong(&error.to_string()))?;
+    let identity = ClientIdentity::from_pem(entry(CERTIFICATE)?, &key).map_err(|error| wrong(&error.to_string()))?;
     let anchor = TrustAnchor::parse(anchor_pem).map_err(|error| wrong(&error.to_string()))?;
     Ok(Access { identity: Arc::new(identity), anchor: Arc::new(anchor) })
 }
