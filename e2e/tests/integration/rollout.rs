@@ -1,11 +1,14 @@
 //! Two gateway replicas that are replaced one after the other under load, as a Deployment does at an upgrade: with another log level, by
-//! SIGTERM, and only once the successor serves. Then they, and one that began later, get the same signed request again.
+//! SIGTERM, and only once the successor serves. Then they, and one that began later, get the same signed request again. And processes that cannot
+//! even begin: what they say last.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use aws_lc_rs::{digest, hmac};
 use e2e::application;
+use e2e::binaries::ours;
 use e2e::installation::Installation;
 use e2e::load::Load;
 use e2e::loopback::{forward, forward_to_any};
@@ -116,4 +119,41 @@ fn recorded(caller: &Caller, body: &str) -> Value {
         format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}");
     let signed = json!({ "Host": host, "X-Amz-Date": date, "Authorization": authorization });
     json!({ "target": target, "body": body, "unsigned": true, "after": signed })
+}
+
+/// Exit code and stderr of a program that finds no API server and no file.
+fn ended(program: &str, arguments: &[&str], filter: &str) -> Result<(Option<i32>, String)> {
+    let mut command = Command::new(ours(program)?);
+    command.args(arguments).env("KEYSTORE_LOG", filter);
+    command.env("KUBECONFIG", "/nowhere").env_remove("KUBERNETES_SERVICE_HOST");
+    let output = command.output().with_context(|| format!("failed to start {program}"))?;
+    Ok((output.status.code(), String::from_utf8(output.stderr)?))
+}
+
+/// Every line of a log is for a machine to read, also the last one. Arguments are a person's.
+#[test]
+fn what_ends_a_process_is_a_line_of_its_log_with_all_causes_and_wrong_arguments_are_answered_in_plain_text()
+-> Result<()> {
+    let no_api_server = "failed to find the API server: ";
+    let pod = ["--pod-name=a", "--pod-certificate=/nowhere", "--pod-key=/nowhere", "--operator-ca=/nowhere"];
+    let pod = [&pod[..], &["--sealing-share=/nowhere"]].concat();
+    let roles: [(&str, &[&str], &str); 3] = [
+        ("keystore-operator", &["controllers"], no_api_server),
+        ("keystore-operator", &["gateway"], no_api_server),
+        ("hsm-sim", &pod, "failed to read /nowhere: "),
+    ];
+    for (program, arguments, why) in roles {
+        let (code, said) = ended(program, arguments, "info")?;
+        assert_eq!(code, Some(1), "{said}");
+        let lines: Result<Vec<Value>, _> = said.lines().map(serde_json::from_str).collect();
+        let last = lines.with_context(|| said.clone())?.pop().context("not a word")?;
+        let message = last["message"].as_str().or_else(|| last["fields"]["message"].as_str()).unwrap_or_default();
+        assert!(last["level"] == "ERROR" && message.starts_with(why), "{said}");
+    }
+    let (code, said) = ended("keystore-operator", &["gateway", "--nowhere"], "info")?;
+    assert!(code == Some(2) && said.starts_with("error: unexpected argument '--nowhere'"), "{said}");
+    // A log that takes nothing does not swallow it.
+    let (code, said) = ended("keystore-operator", &["gateway"], "off")?;
+    assert!(code == Some(1) && said.starts_with(&format!("Error: {no_api_server}")), "{said}");
+    Ok(())
 }
