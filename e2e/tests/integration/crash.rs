@@ -13,7 +13,7 @@ use anyhow::{Result, ensure};
 use operator_controllers::effect::Site;
 
 use bench::Bench;
-use scenario::{access, connection, keys, stores, vault};
+use scenario::{access, clusters, connection, keys, stores, vault};
 
 /// What connect, rotation and key creation reach together; nothing else counts towards it.
 const PLANS: usize = 200;
@@ -81,13 +81,20 @@ async fn the_leader_may_die_at_every_effect_of_access_and_of_key_creation_with_o
     Ok(())
 }
 
+/// D6, INV-08: one cluster per plan, from its manifest to three active HSMs.
+#[tokio::test]
+async fn the_leader_may_die_at_every_effect_of_a_clusters_initialisation() -> Result<()> {
+    let mut bench = Bench::with_a_cluster().await?;
+    bench.run(&mut clusters::Initialize).await.map(|_| ())
+}
+
 /// An effect that nobody aims at would be an effect whose crash nobody has seen.
 #[test]
 fn every_effect_has_a_plan() {
     let connections = [connection::CONNECT, connection::DISCONNECT, connection::ROTATE];
     let stores = [stores::ACCEPT, stores::REMOVE, vault::RING, vault::RECORD];
     let keys = [keys::CREATE, keys::SWITCH, access::DELIVER, access::REVOKE];
-    let scenarios = connections.into_iter().chain(stores).chain(keys);
+    let scenarios = [clusters::INITIALIZE].into_iter().chain(connections).chain(stores).chain(keys);
     let aimed_at: BTreeSet<_> = scenarios.flatten().map(|site| site.name()).collect();
     let missed: Vec<_> = Site::ALL.iter().filter(|site| !aimed_at.contains(site.name())).collect();
     assert!(missed.is_empty(), "no scenario aims at {missed:?}");

@@ -13,7 +13,7 @@ macro_rules! sites {
         pub enum Site { $($(#[$doc])* $variant,)+ }
 
         impl Site {
-            /// Every site, in the order in which a store and a key come to life.
+            /// Every site, in the order in which a cluster, a store and a key come to life.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             /// The name that a crash plan uses.
@@ -34,6 +34,38 @@ sites! {
     AccountRecord = "account.record",
     /// The recovery record of a cluster (D5).
     ClusterRecord = "cluster.record",
+    /// Set-once `spec.clusterId`.
+    ClusterId = "cluster.id",
+    /// The Secret with the operator CA; every Secret of the initialisation is written before it is used.
+    ClusterOperatorAuthority = "cluster.operator-authority",
+    /// The certificates of the pods' provisioning listeners, in one Secret.
+    ClusterPodCertificates = "cluster.pod-certificates",
+    /// The cluster's share of the sealing root.
+    ClusterSealingShare = "cluster.sealing-share",
+    /// `Assign` of one blank volume: it gets its HSM id (D18).
+    ClusterAssign = "cluster.assign",
+    /// The Secret with the customer CA.
+    ClusterCustomerAuthority = "cluster.customer-authority",
+    /// The officer's first and second password, in one Secret.
+    ClusterOfficer = "cluster.officer",
+    /// Set-once `spec.initializationIntent`: the HSM that is going to be initialised.
+    ClusterIntent = "cluster.intent",
+    /// `Initialize` of that HSM, once for ever (INV-08).
+    ClusterInitialize = "cluster.initialize",
+    /// Set-once `spec.clusterCertificateFingerprint`.
+    ClusterCertificate = "cluster.certificate",
+    /// The Secret with the controllers' client certificate.
+    ClusterControllersClient = "cluster.controllers-client",
+    /// The officer's login with the first password and its change to the second.
+    ClusterActivate = "cluster.activate",
+    /// The ring with epoch 1 of `kmsuser`.
+    ClusterRing = "cluster.ring",
+    /// The officer's login and `CreateUser` of `kmsuser`.
+    ClusterKmsUser = "cluster.kmsuser",
+    /// A roster sent to every HSM that lacks it.
+    ClusterRoster = "cluster.roster",
+    /// `Join` of one HSM, which pulls from its peers.
+    ClusterJoin = "cluster.join",
     /// Set-once `spec.accessKeyId`.
     AccessKeyId = "access-key.id",
     /// The gateway's copy of an access key, first (D10).

@@ -1,6 +1,7 @@
 //! What a crash test is made of: a starting state, a wish, the end of the work, and what can be seen then.
 
 pub(crate) mod access;
+pub(crate) mod clusters;
 pub(crate) mod connection;
 pub(crate) mod keys;
 pub(crate) mod stores;
@@ -24,6 +25,11 @@ pub(crate) trait Scenario {
     /// The moments of an effect at which they let the leader die.
     fn moments(&self) -> &'static [&'static str] {
         &MOMENTS
+    }
+
+    /// Whether they aim at every passage of an effect, or at the first one only.
+    fn every_passage(&self) -> bool {
+        true
     }
 
     /// Brings the world to the starting state; a healthy leader runs.

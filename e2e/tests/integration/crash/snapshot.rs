@@ -1,7 +1,7 @@
 //! End states, made comparable: what differs from run to run (epochs, ids, fingerprints) is shown by its relation to what it must equal.
 
 use anyhow::{Context, Result};
-use e2e::hsm::refused_logins;
+use e2e::hsm::{Hsms, refused_logins};
 use e2e::installation::{VAULT_NAMESPACE, entry};
 use e2e::quickstart::NAME;
 use hsm_client::command::KeySearch;
@@ -9,7 +9,7 @@ use hsm_client::{KMS_USER, Session};
 use hsm_initialization::ring::{EntryState, Ring};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::Api;
+use kube::{Api, Client};
 use operator_api::KmsKey;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -20,23 +20,20 @@ use crate::crash::bench::Bench;
 pub(crate) async fn connection(bench: &Bench) -> Result<Value> {
     let store = bench.tenant.stores().get(NAME).await?;
     let status = store.status.unwrap_or_default();
-    let ring = ring(bench).await?;
-    let mut hsms = Vec::new();
-    for session in bench.hsms.sessions().await? {
-        hsms.push(users(&session, &ring).await.with_context(|| format!("on {}", session.identity().hsm_id))?);
-    }
+    let ring = ring(&bench.client, &bench.hsms).await?;
     Ok(json!({
         "state": status.connection_state, "code": status.connection_error_code,
         "lastError": status.last_connection_error.map(|last| last.code),
         "conditions": conditions(&status.conditions),
         "ring": ring.entries().iter().map(|entry| state(entry.state)).collect::<Vec<_>>(),
-        "hsms": hsms,
+        "hsms": users(&bench.hsms, &ring).await?,
     }))
 }
 
-async fn ring(bench: &Bench) -> Result<Ring> {
-    let secrets: Api<Secret> = Api::namespaced(bench.client.clone(), VAULT_NAMESPACE);
-    let secret = secrets.get(&format!("{}-kmsuser", bench.hsms.cluster_id())).await?;
+/// The ring of the cluster of these HSMs.
+pub(crate) async fn ring(client: &Client, hsms: &Hsms) -> Result<Ring> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), VAULT_NAMESPACE);
+    let secret = secrets.get(&format!("{}-kmsuser", hsms.cluster_id())).await?;
     Ok(Ring::parse(Zeroizing::new(entry(&secret, "ring")?).as_bytes())?)
 }
 
@@ -48,7 +45,16 @@ fn state(state: EntryState) -> &'static str {
     }
 }
 
-async fn users(session: &Session, ring: &Ring) -> Result<Value> {
+/// What each HSM says of its users, and whether the ring's password is in force there.
+pub(crate) async fn users(hsms: &Hsms, ring: &Ring) -> Result<Vec<Value>> {
+    let mut each = Vec::new();
+    for session in hsms.sessions().await? {
+        each.push(users_on(&session, ring).await.with_context(|| format!("on {}", session.identity().hsm_id))?);
+    }
+    Ok(each)
+}
+
+async fn users_on(session: &Session, ring: &Ring) -> Result<Value> {
     let active = ring.active().context("no active entry")?;
     let users = session.list_users().await?.into_iter().map(|user| {
         let epoch = if user.epoch == active.epoch { json!("the ring's") } else { json!(user.epoch) };

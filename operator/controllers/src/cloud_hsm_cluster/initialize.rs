@@ -9,6 +9,7 @@ use serde_json::json;
 use super::custody::ClusterSecrets;
 use super::failure::ClusterError;
 use crate::context::Context;
+use crate::effect::{self, Site};
 use crate::fences;
 use crate::report::{Controller, chain};
 
@@ -38,44 +39,48 @@ pub(super) async fn perform(
     observed: &Observed,
     step: &Step,
 ) -> Result<bool, ClusterError> {
-    let recorded = match step {
+    let site = match step {
         Step::Wait(_) | Step::Blocked(_) | Step::Done => return Ok(false),
-        Step::RecordIntent(intent) => json!({ "initializationIntent": {
-            "hsmId": intent.hsm_id,
-            "identityFingerprint": hex::encode(intent.identity_fingerprint),
-        } }),
+        Step::RecordIntent(intent) => {
+            let fingerprint = hex::encode(intent.identity_fingerprint);
+            let intent = json!({ "hsmId": intent.hsm_id, "identityFingerprint": fingerprint });
+            let fields = json!({ "initializationIntent": intent });
+            return record(context, cluster, Site::ClusterIntent, fields).await.map(|()| true);
+        }
         Step::RecordClusterCertificate { fingerprint } => {
-            json!({ "clusterCertificateFingerprint": hex::encode(fingerprint) })
+            let fields = json!({ "clusterCertificateFingerprint": hex::encode(fingerprint) });
+            return record(context, cluster, Site::ClusterCertificate, fields).await.map(|()| true);
         }
-        Step::MakeOperatorAuthority
-        | Step::CertifyPods
-        | Step::MakeSealingShare
-        | Step::Assign { .. }
-        | Step::MakeCustomerAuthority
-        | Step::MakeOfficer
-        | Step::Initialize { .. }
-        | Step::MakeControllersClient
-        | Step::Activate { .. }
-        | Step::MakeRing
-        | Step::CreateKmsUser { .. }
-        | Step::SendRoster(_)
-        | Step::Join { .. } => {
-            context.leader.check()?;
-            procedure.perform(observed, step).await?;
-            return Ok(true);
-        }
+        Step::MakeOperatorAuthority => Site::ClusterOperatorAuthority,
+        Step::CertifyPods => Site::ClusterPodCertificates,
+        Step::MakeSealingShare => Site::ClusterSealingShare,
+        Step::Assign { .. } => Site::ClusterAssign,
+        Step::MakeCustomerAuthority => Site::ClusterCustomerAuthority,
+        Step::MakeOfficer => Site::ClusterOfficer,
+        Step::Initialize { .. } => Site::ClusterInitialize,
+        Step::MakeControllersClient => Site::ClusterControllersClient,
+        Step::Activate { .. } => Site::ClusterActivate,
+        Step::MakeRing => Site::ClusterRing,
+        Step::CreateKmsUser { .. } => Site::ClusterKmsUser,
+        Step::SendRoster(_) => Site::ClusterRoster,
+        Step::Join { .. } => Site::ClusterJoin,
     };
-    record(context, cluster, recorded).await.map(|()| true)
+    context.leader.check()?;
+    // On the heap, because `at` would hold the largest future of this controller twice.
+    effect::at(site, Box::pin(procedure.perform(observed, step))).await?;
+    Ok(true)
 }
 
 /// Writes set-once fields of the spec.
 pub(super) async fn record(
     context: &Context,
     cluster: &CloudHsmCluster,
+    site: Site,
     fields: serde_json::Value,
 ) -> Result<(), ClusterError> {
     let namespace = cluster.metadata.namespace.as_deref().unwrap_or_default();
     let api: Api<CloudHsmCluster> = Api::namespaced(context.client.clone(), namespace);
-    context.writes(Controller::CloudHsmCluster).set_once(&api, cluster, json!({ "spec": fields })).await?;
+    let writes = context.writes(Controller::CloudHsmCluster);
+    effect::at(site, writes.set_once(&api, cluster, json!({ "spec": fields }))).await?;
     Ok(())
 }

@@ -138,7 +138,8 @@ async fn name(
         return Ok(Action::requeue(context.settings.resync));
     }
     let id = ClusterId::from_random(*random::bytes()?);
-    initialize::record(context, cluster, serde_json::json!({ "clusterId": id.as_str() })).await?;
+    let fields = serde_json::json!({ "clusterId": id.as_str() });
+    initialize::record(context, cluster, Site::ClusterId, fields).await?;
     Ok(Action::requeue(NEXT_STEP))
 }
 
