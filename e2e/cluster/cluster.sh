@@ -33,16 +33,16 @@ export KIND_EXPERIMENTAL_PROVIDER=docker # kind would also look for podman
 choose_docker() {
   use_system
   case ${CLUSTER_DOCKER-} in
-  system) docker info >/dev/null 2>&1 || fail "CLUSTER_DOCKER=system, but \"docker info\" fails" ;;
+  system) docker_answers || fail "CLUSTER_DOCKER=system, but \"docker info\" fails" ;;
   private) start_private ;;
   '')
     if "$here/docker.sh" status; then use_private
-    elif docker info >/dev/null 2>&1; then say "using the Docker daemon of this machine (CLUSTER_DOCKER=private runs one of our own)"
+    elif docker_answers; then say "using the Docker daemon of this machine (CLUSTER_DOCKER=private runs one of our own)"
     else
       say "no Docker daemon answers: using a private one (CLUSTER_DOCKER=system forbids that)"
       "$here/packages.sh" docker
       # Debian starts the daemon of a package that it installs, where there is an init system.
-      docker info >/dev/null 2>&1 || start_private
+      docker_answers || start_private
     fi
     ;;
   *) fail "CLUSTER_DOCKER is \"$CLUSTER_DOCKER\"; it may be system, private or unset" ;;
@@ -102,7 +102,7 @@ choose_image() {
 pull_official() {
   local log=$run/pull.log pull try
   say "looking for $official"
-  docker pull "$official" >"$log" 2>&1 &
+  timeout 1200 docker pull "$official" >"$log" 2>&1 &
   pull=$!
   for ((try = 0; try < 100; try++)); do
     if grep -q 'Pulling from' "$log"; then say "pulling the official node image"; break; fi
@@ -113,7 +113,7 @@ pull_official() {
   wait $pull 2>/dev/null && return
   # One that began to answer is asked again; one that is not there is not.
   grep -q 'Pulling from' "$log" || return
-  again "pulling the official node image" logged "$log" docker pull "$official"
+  again "pulling the official node image" logged "$log" timeout 1200 docker pull "$official"
 }
 
 # --- up
@@ -160,7 +160,7 @@ create() {
   again "creating cluster $name" start_nodes "$name" ||
     { tail -n 30 "$state/kind.log" >&2; fail "kind could not create cluster $name; its logs: $state/kind.log and $state/logs"; }
   say "nodes are started; waiting until they and the cluster's own pods are ready"
-  wait_ready "$name" 600 || { kubectl_in "$name" get nodes,pods -A -o wide >&2; fail "cluster $name did not become ready within 600 s; it is left for you to look at: export KUBECONFIG=$state/kubeconfig"; }
+  wait_ready "$name" 600 || { kubectl_in "$name" --request-timeout=10s get nodes,pods -A -o wide >&2 || true; fail "cluster $name did not become ready within 600 s; it is left for you to look at: export KUBECONFIG=$state/kubeconfig"; }
   touch "$state/complete"
 }
 
@@ -176,13 +176,15 @@ start_nodes() {
 
 wait_ready() { # wait_ready NAME SECONDS: API, all four nodes, DNS, volume provisioner
   local name=$1 end=$((EPOCHSECONDS + $2))
-  until kubectl_in "$name" get --raw /readyz >/dev/null 2>&1; do
+  until kubectl_in "$name" --request-timeout=10s get --raw /readyz >/dev/null 2>&1; do
     [ $EPOCHSECONDS -lt $end ] || return 1
     sleep 0.5
   done
-  kubectl_in "$name" wait --for=condition=Ready nodes --all --timeout="$((end - EPOCHSECONDS))s" >/dev/null &&
-    kubectl_in "$name" wait --for=condition=Available deployments --all -A --timeout="$((end - EPOCHSECONDS))s" >/dev/null
+  kubectl_in "$name" wait --for=condition=Ready nodes --all --timeout="$(rest_until $end)" >/dev/null &&
+    kubectl_in "$name" wait --for=condition=Available deployments --all -A --timeout="$(rest_until $end)" >/dev/null
 }
+# rest_until END: for kubectl, which looks once at 0s and waits for a week at less
+rest_until() { echo "$((EPOCHSECONDS < $1 ? $1 - EPOCHSECONDS : 0))s"; }
 
 # In somebody else's daemon, write down what is ours to remove at the end.
 remember_system() {

@@ -34,6 +34,9 @@ again() {
 # logged FILE COMMAND...: run COMMAND with all that it prints in FILE, in place of what was there
 logged() { "${@:2}" >"$1" 2>&1; }
 
+# docker_answers: whether the Docker daemon of DOCKER_HOST, or else of this machine, may be used; one that hangs is of no use.
+docker_answers() { timeout 30 docker info >/dev/null 2>&1; }
+
 # locked NAME COMMAND...: run COMMAND (a function too) while nobody else runs one under NAME. The descriptor is closed in daemons by "9>&-".
 locked() {
   local name=$1; shift

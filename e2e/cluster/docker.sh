@@ -42,7 +42,7 @@ daemon() {
   pid=$(cat "$state/dockerd.pid" 2>/dev/null) && [ -n "$pid" ] || return 1
   [[ $(readlink "/proc/$pid/exe") == */dockerd* ]] && tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qxF -- "--pidfile=$state/dockerd.pid" && echo "$pid"
 }
-answers() { docker version >/dev/null 2>&1; }
+answers() { timeout 30 docker version >/dev/null 2>&1; }
 
 up() {
   if daemon >/dev/null && answers; then return; fi
@@ -172,7 +172,7 @@ stop_daemon() {
   local pid try
   pid=$(daemon) || return 0
   thaw
-  docker ps -aq 2>/dev/null | xargs -r timeout 60 docker rm -fv >/dev/null 2>&1 || true
+  timeout 30 docker ps -aq 2>/dev/null | xargs -r timeout 60 docker rm -fv >/dev/null 2>&1 || true
   kill "$pid" 2>/dev/null || true
   for ((try = 0; try < 200; try++)); do
     daemon >/dev/null || return 0

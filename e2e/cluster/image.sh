@@ -15,7 +15,8 @@ case ${1-} in -h | --help) usage; exit ;; esac
 binary=$1 image=$2 out=$3
 [ -x "$binary" ] || fail "$binary is not an executable file"
 # A binary with an interpreter needs libraries, and FROM scratch has none: it would die with "no such file or directory".
-if ldd "$binary" 2>/dev/null | grep -q '=>'; then fail "$binary is not static: $(ldd "$binary" | grep '=>' | head -n 1)"; fi
+# Not "grep -q", which ends before ldd does: that would count as a failure of the pipe.
+if ldd "$binary" 2>/dev/null | grep '=>' >/dev/null; then fail "$binary is not static: $(ldd "$binary" | grep '=>' | head -n 1)"; fi
 
 name=${image##*/}
 name=${name%%:*}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # packages.sh: installs the Debian packages that a part of the local cluster needs and the machine lacks.
 #
-#   packages.sh docker   a Docker daemon: docker.io, containerd, runc, iptables (only if no Docker answers)
+#   packages.sh docker   a Docker daemon: docker.io, containerd, runc, iptables, iproute2 (only if no Docker answers)
 #   packages.sh image    what node-image.sh works with: mmdebstrap, containerd, catatonit, busybox-static, nftables, python3
 #   packages.sh venv     python3 with venv, for the AWS CLI
 #   packages.sh lint     shellcheck, for "make lint"
@@ -43,13 +43,15 @@ install() { # install PACKAGE...
   fi
   rm "$log"
 }
-apt_install() { apt-get install -y -q --no-install-recommends --no-remove --no-upgrade "$@"; }
-apt_update_and_install() { apt-get update && apt_install "$@"; }
+# A machine that was started just now may be installing something by itself.
+apt_get() { apt-get -q -o DPkg::Lock::Timeout=300 "$@"; }
+apt_install() { apt_get install -y --no-install-recommends --no-remove --no-upgrade "$@"; }
+apt_update_and_install() { apt_get update && apt_install "$@"; }
 
 docker_packages() {
-  if docker info >/dev/null 2>&1; then return; fi
+  if docker_answers; then return; fi
   local wanted
-  wanted=$(missing dockerd=docker.io docker=docker.io containerd=containerd runc=runc iptables=iptables | sort -u)
+  wanted=$(missing dockerd=docker.io docker=docker.io containerd=containerd runc=runc iptables=iptables ip=iproute2 | sort -u)
   [ -z "$wanted" ] && return
   refuse_beside_docker_ce
   # shellcheck disable=SC2086  # a list of words

@@ -12,7 +12,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 case ${1-} in -h | --help) usage; exit ;; esac
 [ $# = 1 ] || { usage >&2; exit 2; }
 cluster=$1
-kubectl() { "$kubernetes/kubectl" --kubeconfig "$kubeconfig" --namespace smoke "$@"; }
+# Nothing here takes longer than a rollout.
+kubectl() { timeout 180 "$kubernetes/kubectl" --kubeconfig "$kubeconfig" --namespace smoke "$@"; }
 
 kubeconfig=$("$here/cluster.sh" kubeconfig "$cluster")
 kubernetes=$("$here/binaries.sh" kubernetes)
@@ -55,7 +56,7 @@ done
 say "pods reach each other by name across zones"
 
 address=127.0.0.1:$("$here/cluster.sh" port "$cluster" 30443)
-[[ $(busybox wget -qO- "http://$address/name") == web-* ]] || fail "the NodePort did not answer on $address"
+[[ $(timeout 20 busybox wget -qO- "http://$address/name") == web-* ]] || fail "the NodePort did not answer on $address"
 say "NodePort 30443 answers on $address"
 
 kubectl delete pod web-1 --wait >/dev/null

@@ -192,11 +192,11 @@ killed_up() {
   "$here/cluster.sh" down $one
   setsid "$here/cluster.sh" up $one >/dev/null 2>&1 &
   local group=$! try
-  for ((try = 0; try < 600; try++)); do
+  for ((try = 0; try < 3000; try++)); do
     if [ "$(nodes)" -ge 1 ]; then break; fi
     sleep 0.1
   done
-  [ "$(nodes)" -ge 1 ] || fail "no node was made within a minute"
+  [ "$(nodes)" -ge 1 ] || fail "no node was made within five minutes"
   kill -9 -- -$group
   [ ! -e "$run/clusters/$one/complete" ] || fail "\"up\" was killed too late to mean anything"
   up $one

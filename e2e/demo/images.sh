@@ -48,9 +48,10 @@ build() {
 
 # missing CLUSTER IMAGE: true if a node lacks it. The nodes are asked, because a kubelet may have thrown the image away.
 missing() {
-  local node
-  for node in $(docker ps --filter "label=io.x-k8s.kind.cluster=$1" --format '{{.Names}}'); do
-    docker exec "$node" ctr --namespace k8s.io images ls -q 2>/dev/null | grep -qxF "docker.io/library/$2" || return 0
+  local nodes node
+  nodes=$(docker ps --filter "label=io.x-k8s.kind.cluster=$1" --format '{{.Names}}') && [ -n "$nodes" ] || return 0
+  for node in $nodes; do
+    docker exec "$node" ctr --namespace k8s.io images ls -q 2>/dev/null | grep -xF "docker.io/library/$2" >/dev/null || return 0
   done
   return 1
 }

@@ -45,7 +45,7 @@ ready() {
     [ "$(one "$1" kmsaccesskeys .status.delivered)" = true ]
 }
 # Nothing is printed while there is no such object or it has no such field.
-one() { kubectl get "$2" -n "$1" -o jsonpath="{.items[0]$3}" 2>/dev/null || true; }
+one() { kubectl --request-timeout=10s get "$2" -n "$1" -o jsonpath="{.items[0]$3}" 2>/dev/null || true; }
 
 wait_ready() {
   local end=$((EPOCHSECONDS + $2))
