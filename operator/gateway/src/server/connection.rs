@@ -49,6 +49,9 @@ pub(super) fn protocol() -> auto::Builder<TokioExecutor> {
         .header_read_timeout(HEADER)
         // Answers are small: copied behind their header they cost less than a list of buffers.
         .writev(false)
+        // While a request is being answered nothing is read: that would need a second buffer beside the one its header
+        // is still in. A client that goes away meanwhile is noticed after that: what it began ends, and is recorded.
+        .half_close(true)
         .max_headers(HEADER_FIELDS)
         .max_buf_size(HEADER_BYTES);
     protocol

@@ -123,3 +123,19 @@ async fn hostile_framing_is_read_as_signed_or_not_at_all_and_nothing_behind_it_i
     let good = Message::signed(&serving.bench).bytes();
     assert_eq!(answers(&serving, &issued.authority, &good).await, [200, 400], "and a good client is served");
 }
+
+/// Its request is executed, so it has an answer and a record like any other (INV-69).
+#[tokio::test]
+async fn a_client_that_closes_its_side_behind_its_request_is_answered() {
+    let issued = issue();
+    let serving = Serving::start(&issued).await;
+    let mut stream = serving.handshake(&issued.authority).await.unwrap();
+    stream.write_all(&Message::signed(&serving.bench).bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut received = Vec::new();
+    // The end of the connection may be rough; what was answered by then is what counts.
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut received)).await.expect("the connection ends");
+    let text = String::from_utf8_lossy(&received);
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    assert_eq!(serving.bench.records().len(), 1);
+}
