@@ -1,4 +1,9 @@
 //! The record itself: the members every API call has, and its form as one JSON line.
+//!
+//! It borrows what it is made of: a record is written as soon as it is made, and there is one for each request.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -35,51 +40,51 @@ pub struct Resource {
 
 /// One API call, finished or refused: everything about it that goes into the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiCall {
+pub struct ApiCall<'a> {
     /// Who called.
-    pub user_identity: UserIdentity,
+    pub user_identity: UserIdentity<'a>,
     /// The service's host name, such as `kms.amazonaws.com`.
     pub event_source: &'static str,
     /// The operation's AWS name, or `UnknownOperation`.
     pub event_name: &'static str,
     /// The Region of the endpoint.
-    pub aws_region: String,
+    pub aws_region: &'a str,
     /// Where the request came from.
-    pub source_ip_address: String,
+    pub source_ip_address: IpAddr,
     /// What the client called itself; cut to a bounded length by the caller.
-    pub user_agent: Option<String>,
+    pub user_agent: Option<Cow<'a, str>>,
     /// The exception's name when the request failed.
     pub error_code: Option<&'static str>,
     /// The message sent to the caller when the request failed.
-    pub error_message: Option<String>,
+    pub error_message: Option<&'a str>,
     /// What was asked for.
-    pub request_parameters: RequestParameters,
+    pub request_parameters: &'a RequestParameters,
     /// What a mutation answered.
-    pub response_elements: Option<ResponseElements>,
+    pub response_elements: Option<&'a ResponseElements>,
     /// Facts about the store involved.
-    pub additional_event_data: AdditionalEventData,
+    pub additional_event_data: &'a AdditionalEventData,
     /// The id that the response header carries.
     pub request_id: Uuid,
     /// True for reads and for cryptographic operations (spec §5.2).
     pub read_only: bool,
     /// The resources that the call was about.
-    pub resources: Vec<Resource>,
+    pub resources: &'a [Resource],
     /// The account that gets the record, when one is known.
-    pub recipient_account_id: Option<String>,
+    pub recipient_account_id: Option<&'a str>,
 }
 
 /// A record with its own identity and time, ready to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
+pub struct Event<'a> {
     id: Uuid,
     time: Timestamp,
-    call: ApiCall,
+    call: ApiCall<'a>,
 }
 
-impl Event {
+impl<'a> Event<'a> {
     /// Makes the record of `call`, which ended at `time`. `id` must be unique.
     #[must_use]
-    pub fn new(id: Uuid, time: Timestamp, call: ApiCall) -> Self {
+    pub fn new(id: Uuid, time: Timestamp, call: ApiCall<'a>) -> Self {
         Self { id, time, call }
     }
 
@@ -110,17 +115,17 @@ impl Event {
     }
 }
 
-impl Serialize for Event {
+impl Serialize for Event<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let call = &self.call;
-        let parameters = (!call.request_parameters.is_empty()).then_some(&call.request_parameters);
+        let parameters = (!call.request_parameters.is_empty()).then_some(call.request_parameters);
         let mut record = serializer.serialize_struct("Event", 20)?;
         record.serialize_field("eventVersion", "1.08")?;
         record.serialize_field("userIdentity", &call.user_identity)?;
         record.serialize_field("eventTime", &WholeSeconds(self.time))?;
         record.serialize_field("eventSource", call.event_source)?;
         record.serialize_field("eventName", call.event_name)?;
-        record.serialize_field("awsRegion", &call.aws_region)?;
+        record.serialize_field("awsRegion", call.aws_region)?;
         record.serialize_field("sourceIPAddress", &call.source_ip_address)?;
         record.serialize_field("userAgent", &call.user_agent)?;
         if let Some(code) = call.error_code {
@@ -130,13 +135,13 @@ impl Serialize for Event {
         record.serialize_field("requestParameters", &parameters)?;
         record.serialize_field("responseElements", &call.response_elements)?;
         if !call.additional_event_data.is_empty() {
-            record.serialize_field("additionalEventData", &call.additional_event_data)?;
+            record.serialize_field("additionalEventData", call.additional_event_data)?;
         }
         record.serialize_field("requestID", &call.request_id)?;
         record.serialize_field("eventID", &self.id)?;
         record.serialize_field("readOnly", &call.read_only)?;
         if !call.resources.is_empty() {
-            record.serialize_field("resources", &call.resources)?;
+            record.serialize_field("resources", call.resources)?;
         }
         record.serialize_field("eventType", "AwsApiCall")?;
         record.serialize_field("managementEvent", &true)?;
@@ -157,4 +162,4 @@ impl Serialize for WholeSeconds {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

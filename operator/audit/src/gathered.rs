@@ -45,7 +45,7 @@ impl Gathered {
     }
 
     /// Adds a record to the next batch, and sees to it that the batch is written.
-    fn add(&self, event: &Event) -> Result<oneshot::Receiver<Outcome>, AuditError> {
+    fn add(&self, event: &Event<'_>) -> Result<oneshot::Receiver<Outcome>, AuditError> {
         let mut next = lock(&self.next);
         if next.batch.waiting.len() >= MOST_WAITING {
             return Err(AuditError::QueueFull);
@@ -63,8 +63,8 @@ impl Gathered {
 }
 
 impl Sink for Gathered {
-    fn record(&self, event: Event) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
-        let added = self.add(&event);
+    fn record(&self, event: &Event<'_>) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        let added = self.add(event);
         Box::pin(async move { added?.await.map_err(|_| AuditError::Closed)? })
     }
 

@@ -27,7 +27,7 @@ pub enum AuditError {
 /// A place where audit records are kept.
 pub trait Sink: Send + Sync {
     /// Writes one record. `Ok` means that the output has taken every byte of it.
-    fn record(&self, event: Event) -> Pin<Box<dyn Future<Output = Result<(), AuditError>> + Send + '_>>;
+    fn record(&self, event: &Event<'_>) -> Pin<Box<dyn Future<Output = Result<(), AuditError>> + Send + '_>>;
 
     /// Whether the last attempt to write succeeded. Asked before a change is made that could not be undone when its
     /// record then fails to be written (INV-69).

@@ -98,11 +98,9 @@ impl LineWriter {
 }
 
 impl Sink for LineWriter {
-    fn record(&self, event: Event) -> Pin<Box<dyn Future<Output = Result<(), AuditError>> + Send + '_>> {
-        Box::pin(async move {
-            let line = event.to_line().map_err(|_| AuditError::Serialise)?;
-            self.write(line).await
-        })
+    fn record(&self, event: &Event<'_>) -> Pin<Box<dyn Future<Output = Result<(), AuditError>> + Send + '_>> {
+        let line = event.to_line().map_err(|_| AuditError::Serialise);
+        Box::pin(async move { self.write(line?).await })
     }
 
     fn is_writable(&self) -> bool {

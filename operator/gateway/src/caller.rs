@@ -43,13 +43,13 @@ impl Caller {
     }
 
     /// The caller in audit records.
-    pub(crate) fn identity(&self) -> UserIdentity {
+    pub(crate) fn identity(&self) -> UserIdentity<'_> {
         UserIdentity::User {
-            principal_id: self.credential.user.uid.to_string(),
-            arn: self.arn.clone(),
-            account_id: self.account.id.clone(),
-            access_key_id: self.credential.access_key_id.to_string(),
-            user_name: self.credential.user.name.to_string(),
+            principal_id: &self.credential.user.uid,
+            arn: &self.arn,
+            account_id: &self.account.id,
+            access_key_id: &self.credential.access_key_id,
+            user_name: &self.credential.user.name,
         }
     }
 }

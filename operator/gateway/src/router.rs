@@ -3,6 +3,7 @@
 //! Nothing is parsed beyond headers before the signature is verified, and no reply leaves before its record is written
 //! (INV-69). There is one way in, [`Gateway::handle`], for every route there is.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -60,7 +61,8 @@ impl Gateway {
         let ids = Ids::random(began);
         let request_id = ids.request;
         let mut outcome = self.process(&request, request_id).await;
-        if let Err(error) = self.audit.record(self.event(&request, &mut outcome, ids)).await {
+        let recorded = self.audit.record(&self.event(&request, &outcome, ids));
+        if let Err(error) = recorded.await {
             tracing::error!(%error, %request_id, "a request was not audited");
             self.metrics.audit_failed();
             // Reads of metadata still answer; everything else fails (INV-69).
@@ -79,14 +81,15 @@ impl Gateway {
         let request = WholeRequest { parts, body: Zeroizing::default(), peer, received_at: Timestamp::now() };
         let ids = Ids::random(Instant::now());
         let request_id = ids.request;
-        let mut outcome = Outcome {
+        let outcome = Outcome {
             service: spoken(&request),
             operation: None,
             caller: None,
             notes: Notes::default(),
             result: Err(error),
         };
-        if let Err(error) = self.audit.record(self.event(&request, &mut outcome, ids)).await {
+        let recorded = self.audit.record(&self.event(&request, &outcome, ids));
+        if let Err(error) = recorded.await {
             tracing::error!(%error, %request_id, "a request was not audited");
             self.metrics.audit_failed();
         }
@@ -158,22 +161,22 @@ impl Gateway {
         })
     }
 
-    /// The record of a request; it takes over what the operation has noted for it.
-    fn event(&self, request: &WholeRequest, outcome: &mut Outcome, ids: Ids) -> Event {
-        let Notes { parameters, response, additional, resources } = std::mem::take(&mut outcome.notes);
+    /// The record of a request, with what the operation has noted for it.
+    fn event<'a>(&'a self, request: &'a WholeRequest, outcome: &'a Outcome, ids: Ids) -> Event<'a> {
+        let Notes { parameters, response, additional, resources } = &outcome.notes;
         let error = outcome.result.as_ref().err();
-        let account = outcome.caller.as_ref().map(|caller| caller.account.id.clone());
+        let account = outcome.caller.as_ref().map(|caller| caller.account.id.as_str());
         let call = ApiCall {
             user_identity: outcome.caller.as_ref().map_or_else(|| claimed_identity(request), Caller::identity),
             event_source: outcome.service.event_source(),
             event_name: outcome.operation.map_or(UNKNOWN_OPERATION, Operation::name),
-            aws_region: self.place.region.clone(),
-            source_ip_address: request.peer.to_string(),
+            aws_region: &self.place.region,
+            source_ip_address: request.peer,
             user_agent: recorded(request.parts.headers.get(header::USER_AGENT)),
             error_code: error.map(|error| recorded_code(error.code)),
-            error_message: error.map(|error| error.message.to_string()),
+            error_message: error.map(|error| &*error.message),
             request_parameters: parameters,
-            response_elements: response.filter(|_| error.is_none()),
+            response_elements: response.as_ref().filter(|_| error.is_none()),
             additional_event_data: additional,
             request_id: ids.request,
             read_only: outcome.operation.is_none_or(Operation::read_only),
@@ -218,10 +221,10 @@ fn named_operation(request: &WholeRequest) -> Result<Operation, ApiError> {
 }
 
 /// Who an unauthenticated request claims to be, without believing it.
-fn claimed_identity(request: &WholeRequest) -> UserIdentity {
+fn claimed_identity(request: &WholeRequest) -> UserIdentity<'_> {
     let header = request.parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let claimed = header.and_then(|header| sigv4::Authorization::parse(header).ok());
-    UserIdentity::Unknown { access_key_id: claimed.map(|claimed| claimed.scope.access_key_id.to_owned()) }
+    UserIdentity::Unknown { access_key_id: claimed.map(|claimed| claimed.scope.access_key_id) }
 }
 
 /// CloudTrail's code for a denied request differs from the exception's name (AUD-13).
@@ -229,11 +232,11 @@ fn recorded_code(code: ErrorCode) -> &'static str {
     if code == ErrorCode::AccessDenied { "AccessDenied" } else { code.name() }
 }
 
-fn recorded(value: Option<&HeaderValue>) -> Option<String> {
+fn recorded(value: Option<&HeaderValue>) -> Option<Cow<'_, str>> {
     let text = String::from_utf8_lossy(value?.as_bytes());
     // No text has more characters than bytes.
     let fits = text.len() <= LONGEST_RECORDED;
-    Some(if fits { text.into_owned() } else { text.chars().take(LONGEST_RECORDED).collect() })
+    Some(if fits { text } else { text.chars().take(LONGEST_RECORDED).collect() })
 }
 
 fn respond(service: Service, result: Result<Answer, ApiError>, request_id: Uuid) -> Response<Full<Bytes>> {

@@ -1,38 +1,43 @@
 //! The record's shape against the examples of spec §5.4.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
 use super::*;
 
-fn call() -> ApiCall {
+static NO_PARAMETERS: LazyLock<RequestParameters> = LazyLock::new(RequestParameters::default);
+static NO_STORE: LazyLock<AdditionalEventData> = LazyLock::new(AdditionalEventData::default);
+
+/// A call that succeeded, with nothing but what every record has.
+pub(crate) fn call() -> ApiCall<'static> {
     ApiCall {
         user_identity: UserIdentity::User {
-            principal_id: "EX_PRINCIPAL_ID".to_owned(),
-            arn: "arn:aws:iam::111122223333:user/Alice".to_owned(),
-            account_id: "111122223333".to_owned(),
-            access_key_id: "EXAMPLE_KEY_ID".to_owned(),
-            user_name: "Alice".to_owned(),
+            principal_id: "EX_PRINCIPAL_ID",
+            arn: "arn:aws:iam::111122223333:user/Alice",
+            account_id: "111122223333",
+            access_key_id: "EXAMPLE_KEY_ID",
+            user_name: "Alice",
         },
         event_source: "kms.amazonaws.com",
         event_name: "Decrypt",
-        aws_region: "eu-west-1".to_owned(),
-        source_ip_address: "192.0.2.10".to_owned(),
-        user_agent: Some("aws-cli/2".to_owned()),
+        aws_region: "eu-west-1",
+        source_ip_address: IpAddr::from([192, 0, 2, 10]),
+        user_agent: Some("aws-cli/2".into()),
         error_code: None,
         error_message: None,
-        request_parameters: RequestParameters::default(),
+        request_parameters: &NO_PARAMETERS,
         response_elements: None,
-        additional_event_data: AdditionalEventData::default(),
+        additional_event_data: &NO_STORE,
         request_id: Uuid::from_u128(1),
         read_only: true,
-        resources: Vec::new(),
-        recipient_account_id: Some("111122223333".to_owned()),
+        resources: &[],
+        recipient_account_id: Some("111122223333"),
     }
 }
 
-fn record(call: ApiCall) -> Value {
+fn record(call: ApiCall<'_>) -> Value {
     let time = "2024-02-03T09:15:04.731Z".parse().unwrap();
     let line = Event::new(Uuid::from_u128(2), time, call).to_line().unwrap();
     serde_json::from_slice(&line).unwrap()
@@ -59,8 +64,8 @@ fn the_common_part_has_the_documented_members_and_nothing_else() {
 fn a_failed_call_on_a_store_carries_its_code_its_message_and_the_store() {
     let failed = record(ApiCall {
         error_code: Some("KMSInvalidStateException"),
-        error_message: Some("KMS cannot communicate with your CloudHSM cluster".to_owned()),
-        additional_event_data: AdditionalEventData {
+        error_message: Some("KMS cannot communicate with your CloudHSM cluster"),
+        additional_event_data: &AdditionalEventData {
             custom_key_store_id: Some("cks-1234567890abcdef0".to_owned()),
             ..AdditionalEventData::default()
         },
@@ -74,13 +79,13 @@ fn a_failed_call_on_a_store_carries_its_code_its_message_and_the_store() {
 #[test]
 fn the_encryption_context_is_recorded_in_plaintext_and_the_key_as_a_resource() {
     let encrypted = record(ApiCall {
-        request_parameters: RequestParameters {
+        request_parameters: &RequestParameters {
             key_id: Some("alias/quickstart".to_owned()),
             encryption_context: Some(BTreeMap::from([("Department".to_owned(), "Engineering".to_owned())])),
             encryption_algorithm: Some("SYMMETRIC_DEFAULT"),
             ..RequestParameters::default()
         },
-        resources: vec![Resource {
+        resources: &[Resource {
             account_id: "111122223333".to_owned(),
             kind: ResourceType::Key,
             arn: "arn:aws:kms:eu-west-1:111122223333:key/k".to_owned(),
@@ -101,7 +106,7 @@ fn the_encryption_context_is_recorded_in_plaintext_and_the_key_as_a_resource() {
 
 #[test]
 fn no_content_of_a_request_can_forge_a_second_record() {
-    let forged = ApiCall { user_agent: Some("x\n{\"eventVersion\":\"1.08\"}\r\n".to_owned()), ..call() };
+    let forged = ApiCall { user_agent: Some("x\n{\"eventVersion\":\"1.08\"}\r\n".into()), ..call() };
     let time = "2024-02-03T09:15:04Z".parse().unwrap();
     let line = Event::new(Uuid::from_u128(2), time, forged).to_line().unwrap();
     assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
@@ -111,7 +116,7 @@ fn no_content_of_a_request_can_forge_a_second_record() {
 #[test]
 fn an_unauthenticated_caller_is_recorded_as_unknown_with_the_key_id_it_claimed() {
     let refused = record(ApiCall {
-        user_identity: UserIdentity::Unknown { access_key_id: Some("AKIACLAIMED".to_owned()) },
+        user_identity: UserIdentity::Unknown { access_key_id: Some("AKIACLAIMED") },
         recipient_account_id: None,
         ..call()
     });

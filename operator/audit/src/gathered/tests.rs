@@ -18,7 +18,7 @@ async fn a_thousand_records_at_once_are_a_thousand_whole_lines_and_each_is_writt
         .map(|_| {
             let (gathered, output) = (Arc::clone(&gathered), output.clone());
             tokio::spawn(async move {
-                gathered.record(event("Decrypt")).await.unwrap();
+                gathered.record(&event("Decrypt")).await.unwrap();
                 assert!(!output.bytes.lock().unwrap().is_empty());
             })
         })
@@ -36,11 +36,11 @@ async fn every_request_of_a_batch_that_was_not_written_is_told_so_and_the_next_b
     let output = Output::default();
     let gathered = gathered(&output);
     output.failing.store(true, Ordering::SeqCst);
-    let (first, second) = tokio::join!(gathered.record(event("Encrypt")), gathered.record(event("Encrypt")));
+    let (first, second) = tokio::join!(gathered.record(&event("Encrypt")), gathered.record(&event("Encrypt")));
     assert_eq!((first, second), (Err(AuditError::Output), Err(AuditError::Output)));
     assert!(!gathered.is_writable());
     output.failing.store(false, Ordering::SeqCst);
-    assert_eq!(gathered.record(event("Encrypt")).await, Ok(()));
+    assert_eq!(gathered.record(&event("Encrypt")).await, Ok(()));
     assert!(gathered.is_writable());
 }
 
@@ -48,10 +48,10 @@ async fn every_request_of_a_batch_that_was_not_written_is_told_so_and_the_next_b
 async fn a_request_that_goes_away_takes_neither_its_own_record_nor_another_with_it() {
     let output = Output::default();
     let gathered = gathered(&output);
-    let mut gone = gathered.record(event("CreateKey"));
+    let mut gone = gathered.record(&event("CreateKey"));
     assert!(gone.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     drop(gone);
-    gathered.record(event("Encrypt")).await.unwrap();
+    gathered.record(&event("Encrypt")).await.unwrap();
     let bytes = output.bytes.lock().unwrap().clone();
     assert_eq!(bytes, [event("CreateKey").to_line().unwrap(), event("Encrypt").to_line().unwrap()].concat());
 }
@@ -59,7 +59,7 @@ async fn a_request_that_goes_away_takes_neither_its_own_record_nor_another_with_
 #[tokio::test]
 async fn records_beyond_the_limit_are_refused_and_not_kept() {
     let gathered = gathered(&Output::default());
-    let waiting: Vec<_> = (0..MOST_WAITING).map(|_| gathered.record(event("Encrypt"))).collect();
-    assert_eq!(gathered.record(event("Encrypt")).await, Err(AuditError::QueueFull));
+    let waiting: Vec<_> = (0..MOST_WAITING).map(|_| gathered.record(&event("Encrypt"))).collect();
+    assert_eq!(gathered.record(&event("Encrypt")).await, Err(AuditError::QueueFull));
     drop(waiting);
 }

@@ -10,28 +10,11 @@ use uuid::Uuid;
 
 use super::*;
 use crate::event::ApiCall;
-use crate::identity::UserIdentity;
-use crate::parameters::{AdditionalEventData, RequestParameters};
+use crate::event::tests::call;
 
-pub(crate) fn event(name: &'static str) -> Event {
-    let call = ApiCall {
-        user_identity: UserIdentity::Unknown { access_key_id: None },
-        event_source: "kms.amazonaws.com",
-        event_name: name,
-        aws_region: "local-1".to_owned(),
-        source_ip_address: "127.0.0.1".to_owned(),
-        user_agent: None,
-        error_code: None,
-        error_message: None,
-        request_parameters: RequestParameters::default(),
-        response_elements: None,
-        additional_event_data: AdditionalEventData::default(),
-        request_id: Uuid::nil(),
-        read_only: true,
-        resources: Vec::new(),
-        recipient_account_id: None,
-    };
-    Event::new(Uuid::nil(), Timestamp::UNIX_EPOCH, call)
+/// The record of a successful call of the operation `name`.
+pub(crate) fn event(name: &'static str) -> Event<'static> {
+    Event::new(Uuid::nil(), Timestamp::UNIX_EPOCH, ApiCall { event_name: name, ..call() })
 }
 
 /// An output whose first write takes half the bytes and then fails.
@@ -64,7 +47,7 @@ impl Write for Output {
 async fn an_acknowledged_record_is_in_the_output() {
     let output = Output::default();
     let writer = LineWriter::start(output.clone()).unwrap();
-    writer.record(event("Encrypt")).await.unwrap();
+    writer.record(&event("Encrypt")).await.unwrap();
     let bytes = output.bytes.lock().unwrap().clone();
     assert_eq!(bytes, event("Encrypt").to_line().unwrap());
 }
@@ -76,7 +59,7 @@ async fn a_thousand_concurrent_records_are_a_thousand_whole_lines() {
     let tasks: Vec<_> = (0..1_000)
         .map(|_| {
             let writer = Arc::clone(&writer);
-            tokio::spawn(async move { writer.record(event("Decrypt")).await })
+            tokio::spawn(async move { writer.record(&event("Decrypt")).await })
         })
         .collect();
     for task in tasks {
@@ -93,11 +76,11 @@ async fn a_failed_write_is_reported_and_the_next_record_starts_a_line_of_its_own
     let output = Output::default();
     let writer = LineWriter::start(output.clone()).unwrap();
     output.failing.store(true, Ordering::SeqCst);
-    assert_eq!(writer.record(event("CreateKey")).await, Err(AuditError::Output));
+    assert_eq!(writer.record(&event("CreateKey")).await, Err(AuditError::Output));
     assert!(!writer.is_writable(), "INV-69: changes must now be refused");
 
     output.failing.store(false, Ordering::SeqCst);
-    writer.record(event("DescribeKey")).await.unwrap();
+    writer.record(&event("DescribeKey")).await.unwrap();
     assert!(writer.is_writable());
     let bytes = output.bytes.lock().unwrap().clone();
     let last = bytes.split_inclusive(|byte| *byte == b'\n').next_back().unwrap();
@@ -119,7 +102,7 @@ fn pipes_can_be_asked() -> bool {
 async fn a_pipe_takes_a_record_at_once_and_without_the_writers_thread() {
     let (reader, writer) = on_a_pipe();
     for name in ["Encrypt", "Decrypt"] {
-        let mut recorded = writer.record(event(name));
+        let mut recorded = writer.record(&event(name));
         let polled = recorded.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(polled.is_ready() || !pipes_can_be_asked(), "{name}: it waited for another thread");
     }
@@ -136,7 +119,7 @@ async fn a_pipe_with_a_late_reader_gets_every_acknowledged_line_whole() {
     let tasks: Vec<_> = (0..1_000)
         .map(|_| {
             let writer = Arc::clone(&writer);
-            tokio::spawn(async move { writer.record(event("Decrypt")).await })
+            tokio::spawn(async move { writer.record(&event("Decrypt")).await })
         })
         .collect();
     let late = thread::spawn(move || {
@@ -155,6 +138,6 @@ async fn a_pipe_with_a_late_reader_gets_every_acknowledged_line_whole() {
 async fn a_pipe_without_a_reader_is_an_output_that_failed() {
     let (reader, writer) = on_a_pipe();
     drop(reader);
-    assert_eq!(writer.record(event("CreateKey")).await, Err(AuditError::Output));
+    assert_eq!(writer.record(&event("CreateKey")).await, Err(AuditError::Output));
     assert!(!writer.is_writable(), "INV-69: changes must now be refused");
 }
