@@ -32,6 +32,7 @@ mod service;
 mod sts;
 mod target;
 mod validation;
+mod wiped;
 mod wire;
 
 pub use arn::Place;
@@ -44,3 +45,4 @@ pub use router::WholeRequest;
 pub use server::{CertificateError, Cores, Handshake, ServingCertificate, ServingPlace, serve};
 pub use service::Service;
 pub use target::Operation;
+pub use wiped::Wiped;

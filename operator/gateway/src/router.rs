@@ -14,7 +14,6 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
 use jiff::Timestamp;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorCode};
@@ -27,6 +26,7 @@ use crate::service::Service;
 use crate::sigv4::{self, ReceivedRequest};
 use crate::sts;
 use crate::target::{Operation, Target};
+use crate::wiped::Wiped;
 
 /// Longest user agent and claimed access key id in a record, in characters.
 const LONGEST_RECORDED: usize = 256;
@@ -38,7 +38,7 @@ pub struct WholeRequest {
     /// Method, target, headers.
     pub parts: Parts,
     /// The body; wiped when the request is done.
-    pub body: Zeroizing<Vec<u8>>,
+    pub body: Wiped,
     /// The peer's address.
     pub peer: IpAddr,
     /// When it arrived, by the wall clock.
@@ -78,7 +78,7 @@ impl Gateway {
     /// Answers a request whose body was not read: too large, too slow, or broken. It is audited like any other.
     pub async fn refuse(&self, parts: Parts, peer: IpAddr, error: ApiError) -> Response<Full<Bytes>> {
         let code = error.code;
-        let request = WholeRequest { parts, body: Zeroizing::default(), peer, received_at: Timestamp::now() };
+        let request = WholeRequest { parts, body: Wiped::default(), peer, received_at: Timestamp::now() };
         let ids = Ids::random(Instant::now());
         let request_id = ids.request;
         let outcome = Outcome {
@@ -121,7 +121,7 @@ impl Gateway {
                 match self.admit(operation, &signed, request.received_at) {
                     Err(error) => Err(error),
                     Ok(()) if operation == Operation::GetCallerIdentity => {
-                        Ok(Zeroizing::new(sts::caller_identity(caller, request_id)))
+                        Ok(sts::caller_identity(caller, request_id).into())
                     }
                     Ok(()) => {
                         let (body, notes) = (&request.body, &mut outcome.notes);

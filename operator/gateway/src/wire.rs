@@ -9,9 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use zeroize::Zeroizing;
 
 use crate::error::{ApiError, ErrorCode};
+use crate::wiped::Wiped;
 
 /// Reads a request body.
 ///
@@ -30,14 +30,14 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 
 /// Writes a response body into one buffer of `capacity` bytes that is wiped when the response has left. A buffer that
 /// grew would leave copies of what it held behind.
-pub(crate) fn write(body: &impl Serialize, capacity: usize) -> Result<Zeroizing<Vec<u8>>, ApiError> {
-    let mut buffer = Zeroizing::new(Vec::with_capacity(capacity));
+pub(crate) fn write(body: &impl Serialize, capacity: usize) -> Result<Wiped, ApiError> {
+    let mut buffer = Wiped::with_capacity(capacity);
     serde_json::to_writer(&mut *buffer, body).map_err(|_| ApiError::internal())?;
     Ok(buffer)
 }
 
 /// A blob from a request. Wiped on drop; never printed.
-pub(crate) struct Blob(pub(crate) Zeroizing<Vec<u8>>);
+pub(crate) struct Blob(pub(crate) Wiped);
 
 impl<'de> Deserialize<'de> for Blob {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -50,7 +50,7 @@ impl<'de> Deserialize<'de> for Blob {
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Blob, E> {
-                let mut bytes = Zeroizing::new(Vec::with_capacity(base64::decoded_len_estimate(text.len())));
+                let mut bytes = Wiped::with_capacity(base64::decoded_len_estimate(text.len()));
                 STANDARD.decode_vec(text, &mut bytes).map_err(|_| E::custom("not base64"))?;
                 Ok(Blob(bytes))
             }

@@ -1,7 +1,6 @@
 //! ConnectCustomKeyStore: asks for the connection; the controllers make it (spec 2.6).
 
 use operator_api::ConnectionState;
-use zeroize::Zeroizing;
 
 use super::{Answer, Call, store_access};
 use crate::error::{ApiError, ErrorCode};
@@ -25,5 +24,5 @@ pub(super) async fn run(call: &mut Call<'_>) -> Result<Answer, ApiError> {
         let connected = call.gateway.control.connect(&call.caller.tenant.namespace, &store.name).await;
         connected.map_err(|error| store_access::unchanged(&error, &id))?;
     }
-    Ok(Zeroizing::new(b"{}".to_vec()))
+    Ok(b"{}".to_vec().into())
 }

@@ -1,7 +1,6 @@
 //! DisconnectCustomKeyStore: the safe direction, which always works (spec 2.8, D17).
 
 use operator_api::ConnectionState;
-use zeroize::Zeroizing;
 
 use super::{Answer, Call, store_access};
 use crate::error::ApiError;
@@ -17,5 +16,5 @@ pub(super) async fn run(call: &mut Call<'_>) -> Result<Answer, ApiError> {
     let (namespace, arn) = (&call.caller.tenant.namespace, call.caller.arn());
     let disconnected = call.gateway.control.disconnect(namespace, &store.name, arn).await;
     disconnected.map_err(|error| store_access::unchanged(&error, &id))?;
-    Ok(Zeroizing::new(b"{}".to_vec()))
+    Ok(b"{}".to_vec().into())
 }

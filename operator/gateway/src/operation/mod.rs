@@ -23,7 +23,6 @@ mod symmetric;
 use std::sync::Arc;
 
 use audit::{AdditionalEventData, RequestParameters, Resource, ResponseElements};
-use zeroize::Zeroizing;
 
 use crate::authorize::{self, Question};
 use crate::caller::Caller;
@@ -31,9 +30,10 @@ use crate::error::{ApiError, ErrorCode};
 use crate::gateway::Gateway;
 use crate::replay::SignedOnce;
 use crate::target::Operation;
+use crate::wiped::Wiped;
 
 /// The body of a successful answer; wiped when it has left.
-pub(crate) type Answer = Zeroizing<Vec<u8>>;
+pub(crate) type Answer = Wiped;
 
 /// What an operation notes for the audit record as it goes along; kept when the operation fails.
 #[derive(Default)]

@@ -17,7 +17,6 @@ use jiff::Timestamp;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
-use zeroize::Zeroizing;
 
 use super::handshake::Handshake;
 use super::within::within;
@@ -25,6 +24,7 @@ use crate::error::{ApiError, ErrorCode};
 use crate::gateway::Gateway;
 use crate::refusals::Refused;
 use crate::router::WholeRequest;
+use crate::wiped::Wiped;
 
 /// Time for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -131,12 +131,12 @@ impl From<Unread> for ApiError {
 }
 
 /// Reads a body into one buffer that is wiped on drop. The buffer never grows: growing would leave copies behind.
-async fn read(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, Unread> {
+async fn read(mut body: Incoming) -> Result<Wiped, Unread> {
     let declared = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     if declared.is_some_and(|length| length > BODY_BYTES) {
         return Err(Unread::TooLarge);
     }
-    let mut whole = Zeroizing::new(Vec::with_capacity(declared.unwrap_or(BODY_BYTES)));
+    let mut whole = Wiped::with_capacity(declared.unwrap_or(BODY_BYTES));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Unread::Broken)?;
         let Ok(mut data) = frame.into_data() else { continue };

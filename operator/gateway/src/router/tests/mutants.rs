@@ -9,11 +9,10 @@ mod message;
 use std::sync::atomic::Ordering;
 
 use http::{HeaderName, HeaderValue, Method, Uri};
-use zeroize::Zeroizing;
 
 use super::bench::*;
-use crate::WholeRequest;
 use crate::error::ErrorCode;
+use crate::{WholeRequest, Wiped};
 
 /// Changes of one kind to a good request.
 type Generator = (&'static str, fn(&Good) -> Vec<Mutant>);
@@ -31,7 +30,7 @@ struct Good(WholeRequest);
 impl Good {
     fn copy(&self) -> WholeRequest {
         let WholeRequest { parts, body, peer, received_at } = &self.0;
-        let (parts, body) = (parts.clone(), Zeroizing::new(body.to_vec()));
+        let (parts, body) = (parts.clone(), Wiped::from(body.to_vec()));
         WholeRequest { parts, body, peer: *peer, received_at: *received_at }
     }
 

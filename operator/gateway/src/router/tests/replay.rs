@@ -2,17 +2,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use super::bench::*;
-use crate::WholeRequest;
 use crate::control::ControlError;
+use crate::{WholeRequest, Wiped};
 
 mod copies;
 
 fn copy(request: &WholeRequest) -> WholeRequest {
     let WholeRequest { parts, body, peer, received_at } = request;
-    WholeRequest { parts: parts.clone(), body: Zeroizing::new(body.to_vec()), peer: *peer, received_at: *received_at }
+    WholeRequest { parts: parts.clone(), body: Wiped::from(body.to_vec()), peer: *peer, received_at: *received_at }
 }
 
 fn signed(client: &Client, operation: &str, body: &Value) -> WholeRequest {

@@ -12,10 +12,9 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use super::REGION;
-use crate::{Gateway, WholeRequest};
+use crate::{Gateway, WholeRequest, Wiped};
 
 /// An AWS client with one access key.
 pub(crate) struct Client {
@@ -123,7 +122,7 @@ impl Client {
         }
         WholeRequest {
             parts: request.body(()).unwrap().into_parts().0,
-            body: Zeroizing::new(body.to_vec()),
+            body: Wiped::from(body.to_vec()),
             peer: IpAddr::from([192, 0, 2, 10]),
             received_at: now,
         }
