@@ -14,7 +14,7 @@ pub struct Place {
 impl Place {
     /// The ARN of the user behind an access key.
     pub(crate) fn user(&self, account: &str, credential: &Credential) -> String {
-        format!("arn:{}:iam::{account}:user/{}", self.partition, credential.user.name)
+        ["arn:", self.partition.as_str(), ":iam::", account, ":user/", &*credential.user.name].concat()
     }
 
     /// The ARN of an alias; `name` has its prefix.

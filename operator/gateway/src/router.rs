@@ -10,7 +10,7 @@ use std::time::Instant;
 use audit::{ApiCall, Event, UserIdentity};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -32,6 +32,10 @@ use crate::wiped::Wiped;
 const LONGEST_RECORDED: usize = 256;
 /// `eventName` when no operation of ours was named.
 const UNKNOWN_OPERATION: &str = "UnknownOperation";
+/// Names of headers, read at compile time and not for each request.
+static TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+static ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// A request whose body has been read.
 pub struct WholeRequest {
@@ -209,7 +213,7 @@ fn requested_operation(request: &WholeRequest, service: Service) -> Result<Opera
 }
 
 fn named_operation(request: &WholeRequest) -> Result<Operation, ApiError> {
-    let target = request.parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let target = request.parts.headers.get(&TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match Target::parse(target) {
         Target::Offered(operation) => Ok(operation),
         Target::NotYet(name) => Err(ApiError::new(
@@ -258,10 +262,10 @@ fn respond(service: Service, result: Result<Answer, ApiError>, request_id: Uuid)
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(value) = HeaderValue::from_str(request_id.hyphenated().encode_lower(&mut Uuid::encode_buffer())) {
-        headers.insert("x-amzn-requestid", value);
+        headers.insert(&REQUEST_ID, value);
     }
     if let Some(error_type) = error_type {
-        headers.insert("x-amzn-errortype", HeaderValue::from_static(error_type));
+        headers.insert(&ERROR_TYPE, HeaderValue::from_static(error_type));
     }
     response
 }

@@ -1,11 +1,17 @@
 //! Which headers a signature must cover, and that none of them can be read in two ways.
 
-use http::HeaderMap;
+use http::header::AsHeaderName;
+use http::{HeaderMap, HeaderName};
 
 use super::{Authorization, Refusal};
 
+/// When the request was signed. Like the other names it is read at compile time, and not for each request.
+pub(super) static DATE: HeaderName = HeaderName::from_static("x-amz-date");
+static SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+static CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+
 /// The value of a header that must occur exactly once and be printable ASCII; `absent` when it does not occur.
-pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str, absent: Refusal) -> Result<&'a str, Refusal> {
+pub(super) fn single(headers: &HeaderMap, name: impl AsHeaderName, absent: Refusal) -> Result<&str, Refusal> {
     let mut values = headers.get_all(name).iter();
     let value = values.next().ok_or(absent)?;
     if values.next().is_some() {
@@ -16,8 +22,10 @@ pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str, absent: Refusal) ->
 
 /// The bytes as text, if they are printable ASCII and spaces only.
 pub(super) fn printable(value: &[u8]) -> Result<&str, Refusal> {
+    // It does not end at the first byte that is not, so that many can be looked at together.
+    let is_printable = value.iter().fold(true, |so_far, byte| so_far & matches!(byte, b' '..=b'~'));
     match std::str::from_utf8(value) {
-        Ok(text) if text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) => Ok(text),
+        Ok(text) if is_printable => Ok(text),
         _ => Err(Refusal::HeaderNotAscii),
     }
 }
@@ -28,7 +36,7 @@ pub(super) fn printable(value: &[u8]) -> Result<&str, Refusal> {
 /// unsigned `x-amz-*` of any name is refused, because a later feature may give it a meaning. A request without a target
 /// names no operation, and one that is added later is unsigned.
 pub(super) fn check_coverage(headers: &HeaderMap, authorization: &Authorization<'_>) -> Result<(), Refusal> {
-    if headers.contains_key("x-amz-security-token") {
+    if headers.contains_key(&SECURITY_TOKEN) {
         return Err(Refusal::UnexpectedSessionToken);
     }
     if !["host", "x-amz-date"].iter().all(|name| authorization.covers(name)) {
@@ -57,7 +65,7 @@ fn is_security_relevant(name: &str) -> bool {
 
 /// Checks a declared body hash, if there is one, against the computed hash. The signature uses the computed one anyway.
 pub(super) fn check_declared_hash(headers: &HeaderMap, body_hash: &[u8]) -> Result<(), Refusal> {
-    let Some(declared) = headers.get("x-amz-content-sha256") else {
+    let Some(declared) = headers.get(&CONTENT_SHA256) else {
         return Ok(());
     };
     let declared = printable(declared.as_bytes())?;

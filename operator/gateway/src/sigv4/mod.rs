@@ -22,6 +22,7 @@ mod refusal;
 mod timestamp;
 
 use aws_lc_rs::{constant_time, digest, hmac};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -78,7 +79,7 @@ pub fn verify(
     keys: &impl CredentialSource,
     now: Timestamp,
 ) -> Result<Verified, Refusal> {
-    let header = headers::single(request.headers, "authorization", Refusal::MissingAuthentication)?;
+    let header = headers::single(request.headers, AUTHORIZATION, Refusal::MissingAuthentication)?;
     let authorization = Authorization::parse(header)?;
     let service = authorization.scope.service_for(region)?;
     if request.query.is_some() {
@@ -88,7 +89,7 @@ pub fn verify(
         return Err(Refusal::PathNotAllowed);
     }
     headers::check_coverage(request.headers, &authorization)?;
-    let date = headers::single(request.headers, "x-amz-date", Refusal::MissingDate)?;
+    let date = headers::single(request.headers, &headers::DATE, Refusal::MissingDate)?;
     let signed_at = timestamp::check(date, authorization.scope.date, now)?;
     let body_hash = digest::digest(&digest::SHA256, request.body);
     headers::check_declared_hash(request.headers, body_hash.as_ref())?;
