@@ -1,6 +1,6 @@
 //! The ARNs that the gateway makes. Key ARNs are not among them: they are stored with the key and never derived (D1).
 
-use crate::sigv4::Credential;
+use crate::sigv4::User;
 
 /// Where the endpoint is, as far as ARNs say so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub struct Place {
 
 impl Place {
     /// The ARN of the user behind an access key.
-    pub(crate) fn user(&self, account: &str, credential: &Credential) -> String {
-        ["arn:", self.partition.as_str(), ":iam::", account, ":user/", &*credential.user.name].concat()
+    pub(crate) fn user(&self, user: &User) -> String {
+        ["arn:", self.partition.as_str(), ":iam::", &*user.account_id, ":user/", &*user.name].concat()
     }
 
     /// The ARN of an alias; `name` has its prefix.

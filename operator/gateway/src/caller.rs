@@ -6,14 +6,13 @@ use audit::UserIdentity;
 
 use crate::arn::Place;
 use crate::error::{ApiError, ErrorCode};
-use crate::index::{Account, Index, Tenant};
+use crate::index::{Index, Tenant};
 use crate::sigv4::Credential;
 
 /// Who signed the request.
 pub(crate) struct Caller {
     pub(crate) credential: Arc<Credential>,
     pub(crate) tenant: Arc<Tenant>,
-    pub(crate) account: Arc<Account>,
     arn: String,
 }
 
@@ -24,17 +23,21 @@ impl Caller {
     /// As for an unknown access key, when the key's namespace has no account, or another one than
     /// when the key was made.
     pub(crate) fn new(credential: Arc<Credential>, index: &Index, place: &Place) -> Result<Self, ApiError> {
-        let tenant = index.tenant(&credential.user.namespace);
-        let account = tenant.as_ref().and_then(|tenant| tenant.account());
-        let account = account.filter(|account| account.id == *credential.user.account_id);
-        let (Some(tenant), Some(account)) = (tenant, account) else {
+        let user = &credential.user;
+        let tenant = index.tenant(&user.namespace).filter(|tenant| tenant.has_account(&user.account_id));
+        let Some(tenant) = tenant else {
             return Err(ApiError::new(
                 ErrorCode::UnrecognizedClient,
                 "The security token included in the request is invalid.",
             ));
         };
-        let arn = place.user(&account.id, &credential);
-        Ok(Self { credential, tenant, account, arn })
+        let arn = place.user(user);
+        Ok(Self { credential, tenant, arn })
+    }
+
+    /// The 12-digit account: the one of the tenant, and of the access key when it was made.
+    pub(crate) fn account_id(&self) -> &str {
+        &self.credential.user.account_id
     }
 
     /// `arn:aws:iam::<account>:user/<access key name>`.
@@ -47,7 +50,7 @@ impl Caller {
         UserIdentity::User {
             principal_id: &self.credential.user.uid,
             arn: &self.arn,
-            account_id: &self.account.id,
+            account_id: self.account_id(),
             access_key_id: &self.credential.access_key_id,
             user_name: &self.credential.user.name,
         }

@@ -169,7 +169,7 @@ impl Gateway {
     fn event<'a>(&'a self, request: &'a WholeRequest, outcome: &'a Outcome, ids: Ids) -> Event<'a> {
         let Notes { parameters, response, additional, resources } = &outcome.notes;
         let error = outcome.result.as_ref().err();
-        let account = outcome.caller.as_ref().map(|caller| caller.account.id.as_str());
+        let account = outcome.caller.as_ref().map(Caller::account_id);
         let call = ApiCall {
             user_identity: outcome.caller.as_ref().map_or_else(|| claimed_identity(request), Caller::identity),
             event_source: outcome.service.event_source(),

@@ -47,7 +47,7 @@ pub(crate) fn caller_identity(caller: &Caller, request_id: Uuid) -> Vec<u8> {
          </ResponseMetadata></GetCallerIdentityResponse>",
         escape(caller.arn()),
         escape(&caller.credential.user.uid),
-        escape(&caller.account.id),
+        escape(caller.account_id()),
     )
     .into_bytes()
 }

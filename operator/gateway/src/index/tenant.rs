@@ -43,9 +43,9 @@ impl Tenant {
         }
     }
 
-    /// The account; none means that the namespace has not been onboarded, and then nobody in it can sign.
-    pub fn account(&self) -> Option<Arc<Account>> {
-        self.account.load_full()
+    /// Whether this is the account. The namespace has none before it has been onboarded, and then nobody in it can sign.
+    pub fn has_account(&self, id: &str) -> bool {
+        self.account.load().as_ref().is_some_and(|account| account.id == id)
     }
 
     /// Sets or clears the account.

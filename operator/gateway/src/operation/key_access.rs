@@ -54,7 +54,7 @@ pub(crate) async fn find(call: &mut Call<'_>, text: &str, aliases: Aliases) -> R
     if reference.is_alias() && aliases == Aliases::Refused {
         return Err(ApiError::new(ErrorCode::NotFound, format!("Invalid keyId '{text}'")));
     }
-    if reference.account().is_some_and(|account| account.to_string() != call.caller.account.id) {
+    if reference.account().is_some_and(|account| account.to_string() != call.caller.account_id()) {
         return Err(call.denied(text));
     }
     let key = lookup(call, &reference, text).await?;
@@ -86,7 +86,7 @@ pub(crate) enum Aliases {
 }
 
 async fn lookup(call: &Call<'_>, reference: &KeyReference, text: &str) -> Result<Key, ApiError> {
-    let (place, account) = (&call.gateway.place, &call.caller.account.id);
+    let (place, account) = (&call.gateway.place, call.caller.account_id());
     match reference {
         KeyReference::Id(id) => {
             let key = by_id(call, Uuid::from_bytes(*id.as_bytes())).await;
@@ -154,7 +154,7 @@ fn unreadable(call: &Call<'_>, error: KeyReferenceError, text: &str) -> ApiError
 pub(super) fn note(call: &mut Call<'_>, key: &Key) -> Result<(), ApiError> {
     let published = key.published()?;
     call.notes.resources.push(Resource {
-        account_id: call.caller.account.id.clone(),
+        account_id: call.caller.account_id().to_owned(),
         kind: ResourceType::Key,
         arn: published.arn.clone(),
     });

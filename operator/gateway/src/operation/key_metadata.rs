@@ -43,7 +43,7 @@ impl<'a> KeyMetadata<'a> {
     pub(super) fn new(call: &'a Call<'_>, key: &'a Key) -> Result<Self, ApiError> {
         let (published, state) = (key.published()?, key.state()?);
         Ok(Self {
-            aws_account_id: &call.caller.account.id,
+            aws_account_id: call.caller.account_id(),
             key_id: published.key_id,
             arn: &published.arn,
             creation_date: published.creation_date,

@@ -91,7 +91,7 @@ fn target(call: &Call<'_>, alias: &AliasEntry) -> Option<Uuid> {
 fn shown<'a>(call: &Call<'_>, entry: &'a AliasEntry) -> Alias<'a> {
     Alias {
         alias_name: &entry.alias_name,
-        alias_arn: call.gateway.place.alias(&call.caller.account.id, &entry.alias_name),
+        alias_arn: call.gateway.place.alias(call.caller.account_id(), &entry.alias_name),
         target_key_id: target(call, entry),
         creation_date: entry.creation_date,
         last_updated_date: entry.last_updated_date,

@@ -54,5 +54,5 @@ fn open(call: &Call<'_>, marker: &str) -> Result<String, ApiError> {
 }
 
 fn prefix(call: &Call<'_>) -> String {
-    format!("1 {} {} ", call.operation.name(), call.caller.account.id)
+    format!("1 {} {} ", call.operation.name(), call.caller.account_id())
 }

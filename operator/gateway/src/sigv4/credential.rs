@@ -45,7 +45,7 @@ pub struct Credential {
 struct SigningKey {
     date: String,
     region: String,
-    key: Arc<hmac::Key>,
+    key: hmac::Key,
 }
 
 /// Where the verifier finds access keys. Called once per request, on the hot path: must not block.
@@ -62,25 +62,22 @@ impl Credential {
         Self { access_key_id, user, secret, signing_keys }
     }
 
-    /// The signing key for a day, region and service. Derived once per day and service and then kept: the four HMACs
-    /// would otherwise be a tenth of the gateway's work per request (performance §3).
-    pub(super) fn signing_key(&self, date: &str, region: &str, service: Service) -> Arc<hmac::Key> {
+    /// The signature over `text` for a day, region and service. Its key is derived once per day and service and then kept:
+    /// the four HMACs would otherwise be a tenth of the gateway's work per request (performance §3).
+    pub(super) fn sign(&self, date: &str, region: &str, service: Service, text: &[u8]) -> hmac::Tag {
         let slot = self.signing_keys.get(service.index());
         if let Some(known) = slot.map(ArcSwapOption::load).as_deref().and_then(Option::as_deref)
             && known.date == date
             && known.region == region
         {
-            return Arc::clone(&known.key);
+            return hmac::sign(&known.key, text);
         }
-        let key = Arc::new(self.derive_for(date, region, service.scope_name()));
+        let key = self.derive_for(date, region, service.scope_name());
+        let signature = hmac::sign(&key, text);
         if let Some(slot) = slot {
-            slot.store(Some(Arc::new(SigningKey {
-                date: date.to_owned(),
-                region: region.to_owned(),
-                key: Arc::clone(&key),
-            })));
+            slot.store(Some(Arc::new(SigningKey { date: date.to_owned(), region: region.to_owned(), key })));
         }
-        key
+        signature
     }
 
     /// `HMAC(HMAC(HMAC(HMAC("AWS4" + secret, date), region), service), "aws4_request")`.

@@ -2,6 +2,7 @@
 //!
 //! Every request here is signed with the right secret over exactly what it says: only its date can be wrong.
 
+use aws_lc_rs::hmac;
 use http::HeaderValue;
 use jiff::{SignedDuration, Timestamp};
 
@@ -28,8 +29,8 @@ fn dated(amz_date: &str, scope_date: &str) -> Sent {
     };
     let key = Keys::default().credential(ACCESS_KEY_ID).unwrap().derive_for(scope_date, REGION, "kms");
     let hash = digest::digest(&digest::SHA256, &sent.body);
-    let tag = sign(&key, received, canonical::ROOT, &authorization, amz_date, hash.as_ref()).unwrap();
-    sent.set("authorization", &with(&hex::encode(tag.as_ref())));
+    let text = string_to_sign(received, canonical::ROOT, &authorization, amz_date, hash.as_ref()).unwrap();
+    sent.set("authorization", &with(&hex::encode(hmac::sign(&key, &text))));
     sent
 }
 

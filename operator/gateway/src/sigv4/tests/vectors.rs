@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::hmac;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
@@ -101,7 +102,8 @@ fn all_38_published_signatures_are_computed_from_the_published_requests() {
         write_request(received, target, authorization.signed_headers, hash.as_ref(), &mut write).unwrap();
         assert_eq!(hex::encode(canonical.finish()), vector.canonical_request_sha256, "{}", vector.name);
 
-        let tag = sign(&key, received, target, &authorization, DATE, hash.as_ref()).unwrap();
+        let text = string_to_sign(received, target, &authorization, DATE, hash.as_ref()).unwrap();
+        let tag = hmac::sign(&key, &text);
         assert_eq!(hex::encode(tag.as_ref()), vector.signature, "{}", vector.name);
         assert_eq!(authorization.signature, tag.as_ref(), "{}", vector.name);
     }
