@@ -15,6 +15,8 @@ use crate::writer::LineWriter;
 
 /// Records that may wait for the present batch; more are refused, not kept in memory.
 const MOST_WAITING: usize = 4_096;
+/// Bytes that are set aside for the next batch at most.
+const MOST_ROOM: usize = 64 << 10;
 
 type Outcome = Result<(), AuditError>;
 
@@ -22,6 +24,17 @@ type Outcome = Result<(), AuditError>;
 struct Batch {
     lines: Vec<u8>,
     waiting: Vec<oneshot::Sender<Outcome>>,
+}
+
+impl Batch {
+    /// An empty batch with room for what `before` holds: at an even load a batch is about as large as the one before, and
+    /// grown from nothing it would be copied half a dozen times.
+    fn like(before: &Self) -> Self {
+        Self {
+            lines: Vec::with_capacity(before.lines.len().min(MOST_ROOM)),
+            waiting: Vec::with_capacity(before.waiting.len()),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -87,7 +100,10 @@ async fn write_batches(writer: Arc<LineWriter>, next: Arc<Mutex<Next>>) {
 fn take(next: &Mutex<Next>) -> Option<Batch> {
     let mut next = lock(next);
     next.is_writing = !next.batch.waiting.is_empty();
-    next.is_writing.then(|| std::mem::take(&mut next.batch))
+    next.is_writing.then(|| {
+        let room = Batch::like(&next.batch);
+        std::mem::replace(&mut next.batch, room)
+    })
 }
 
 fn lock(next: &Mutex<Next>) -> MutexGuard<'_, Next> {
