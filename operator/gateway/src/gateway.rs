@@ -64,7 +64,8 @@ impl Gateway {
         Self { index, stores, control, authorization, audit, metrics, refusals, place, replays, key_patience }
     }
 
-    /// The same gateway for another core, with connections and a way to the audit of its own; everything else is shared.
+    /// The same gateway for another core, with connections, a way to the audit and counters of its own; everything else is
+    /// shared.
     #[must_use]
     pub fn on_core(&self, stores: Arc<dyn ConnectedStores>, audit: Arc<dyn Sink>) -> Self {
         Self {
@@ -73,7 +74,7 @@ impl Gateway {
             control: Arc::clone(&self.control),
             authorization: Arc::clone(&self.authorization),
             audit,
-            metrics: self.metrics.clone(),
+            metrics: self.metrics.on_core(),
             refusals: Arc::clone(&self.refusals),
             place: self.place.clone(),
             replays: Arc::clone(&self.replays),
