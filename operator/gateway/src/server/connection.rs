@@ -19,6 +19,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::handshake::Handshake;
+use super::idle::{Activity, unless_idle};
 use super::within::within;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::Gateway;
@@ -28,7 +29,7 @@ use crate::wiped::Wiped;
 
 /// Time for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Time for the header of a request, which is also how long an idle connection stays.
+/// How long a connection stays on which no request is under way: the time for the header of the next one.
 const HEADER: Duration = Duration::from_secs(60);
 /// Header bytes of a request at most.
 pub(super) const HEADER_BYTES: usize = 16 * 1_024;
@@ -45,8 +46,8 @@ pub(super) fn protocol() -> auto::Builder<TokioExecutor> {
     let mut protocol = auto::Builder::new(TokioExecutor::new());
     protocol
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER)
+        // See `idle`.
+        .header_read_timeout(None::<Duration>)
         // Answers are small: copied behind their header they cost less than a list of buffers.
         .writev(false)
         // While a request is being answered nothing is read: that would need a second buffer beside the one its header
@@ -88,14 +89,21 @@ impl Connection {
             }
         };
         self.gateway.metrics.connections.inc();
-        let (gateway, peer) = (Arc::clone(&self.gateway), self.peer.ip());
+        let (gateway, peer, activity) = (Arc::clone(&self.gateway), self.peer.ip(), Arc::new(Activity::new()));
+        let asked = Arc::clone(&activity);
         let service = service_fn(move |request| {
-            let gateway = Arc::clone(&gateway);
-            async move { Ok::<_, Infallible>(answer(&gateway, peer, request).await) }
+            // From here on, and not from when it is first polled: over HTTP/2 another task does that.
+            let (gateway, under_way) = (Arc::clone(&gateway), asked.begin());
+            async move {
+                let _under_way = under_way;
+                Ok::<_, Infallible>(answer(&gateway, peer, request).await)
+            }
         });
-        let served = watcher.watch(self.protocol.serve_connection(TokioIo::new(stream), service)).await;
-        if let Err(error) = served {
-            tracing::debug!(%error, peer = %self.peer, "a connection ended");
+        let connection = watcher.watch(self.protocol.serve_connection(TokioIo::new(stream), service));
+        match unless_idle(&activity, HEADER, connection).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::debug!(%error, peer = %self.peer, "a connection ended"),
+            None => tracing::debug!(peer = %self.peer, "a connection was idle for too long"),
         }
         self.gateway.metrics.connections.dec();
     }

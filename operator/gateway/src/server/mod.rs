@@ -11,6 +11,7 @@ mod certificate;
 mod connection;
 mod cores;
 mod handshake;
+mod idle;
 mod within;
 
 use std::net::SocketAddr;
