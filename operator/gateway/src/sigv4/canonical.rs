@@ -71,11 +71,12 @@ fn signed_value<'a>(request: ReceivedRequest<'a>, name: &str) -> Result<&'a str,
 
 /// Writes a header value with outer spaces removed and inner runs of spaces made one.
 fn write_trimmed(value: &str, sink: &mut impl FnMut(&[u8])) {
-    for (position, word) in value.split(' ').filter(|word| !word.is_empty()).enumerate() {
+    let words = value.as_bytes().split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    for (position, word) in words.enumerate() {
         if position > 0 {
             sink(b" ");
         }
-        sink(word.as_bytes());
+        sink(word);
     }
 }
 
