@@ -94,7 +94,7 @@ async fn a_disconnect_that_every_hsm_confirms_waits_for_no_gateway() -> Result<(
 }
 
 /// D12, CKS-62: without the cluster's object nobody knows which HSMs there are, so the disconnect ends, and it is not called complete before
-/// every HSM is listed again and was told.
+/// every HSM is listed again and was told; nor is a connection, or the end of one, that began when the object was back.
 #[tokio::test]
 async fn a_disconnect_without_the_clusters_object_is_unconfirmed_until_its_hsms_are_listed_and_told() -> Result<()> {
     let installation = Installation::start().await?;
@@ -113,6 +113,12 @@ async fn a_disconnect_without_the_clusters_object_is_unconfirmed_until_its_hsms_
     }
 
     keystore_ok(&installation, &["recover"])?;
+    tenant.connect(NAME).await?;
+    let said = condition(&tenant.stores().get(NAME).await?, "CredentialsPending");
+    let said = said.context("CONNECTED as if every HSM were listed")?;
+    assert!(said.message.contains(hsms.cluster_id()), "{}", said.message);
+    tenant.disconnect(NAME).await?;
+    unconfirmed(&tenant).await?.context("DISCONNECTED as if every HSM were listed")?;
     installation.pods.release(&pod);
     becomes_certain(&tenant).await?;
     nobody_honours(&hsms, &tenant, generation).await

@@ -2,7 +2,7 @@
 
 mod status;
 
-pub use status::{CloudHsmClusterStatus, ClusterCertificates, ClusterState, Hsm, HsmState};
+pub use status::{CloudHsmClusterStatus, ClusterCertificates, ClusterState, HSMS_LISTED, Hsm, HsmState};
 
 use crate::set_once::{name_fits_a_label, not_yet, set_once};
 use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};

@@ -49,6 +49,12 @@ pub fn merge(present: &[Condition], findings: Vec<Finding>, generation: Option<i
         .collect()
 }
 
+/// Whether the condition of this type is True.
+#[must_use]
+pub fn holds(conditions: &[Condition], kind: &str) -> bool {
+    conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -135,6 +135,10 @@ pub struct ClusterCertificates {
     pub cluster_certificate: Option<String>,
 }
 
+/// Type of the condition of a cluster that is True when `status.hsms` has every HSM that there may be. Absent is as good as False: an object that
+/// came back without its status does not know an HSM that has been away since, and nothing that concerns all HSMs is done then.
+pub const HSMS_LISTED: &str = "HsmsListed";
+
 /// Observed state of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

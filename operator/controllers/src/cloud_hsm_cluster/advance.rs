@@ -30,6 +30,7 @@ pub(super) async fn advance(
         }
     };
     let existing = observe(context, &desired).await?;
+    findings.is_new = Some(existing.stateful_set.is_none() && cluster.spec.cluster_certificate_fingerprint.is_none());
     let (plan, problem) = plan(cluster, &desired, &existing.places);
     if let Some(problem) = problem {
         findings.invalid = Some(("ZoneConflict", problem.to_string()));

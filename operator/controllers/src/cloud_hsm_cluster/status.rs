@@ -28,6 +28,8 @@ pub(super) struct Findings {
     pub(super) invalid: Option<(&'static str, String)>,
     /// Zones that the spec lists.
     pub(super) zones: usize,
+    /// Whether there is no HSM yet: never initialised, and no StatefulSet. `None` when this look did not come so far.
+    pub(super) is_new: Option<bool>,
     /// What the HSMs say.
     pub(super) observed: Option<Observed>,
     /// What is done next, or waited for.
@@ -71,7 +73,8 @@ pub(super) fn status(cluster: &CloudHsmCluster, findings: &Findings, now: Timest
     let hsms = findings.observed.as_ref().map_or_else(|| old.hsms.clone(), |observed| hsms::hsms(&old.hsms, observed));
     let state = state(cluster, &old, findings, &hsms);
     let active = hsms.iter().filter(|hsm| hsm.state == HsmState::Active).count();
-    let conditions = conditions::conditions(findings, state, active);
+    let mut conditions = conditions::conditions(findings, state, active);
+    conditions.extend(conditions::hsms_listed(&old.conditions, findings, hsms.len()));
     CloudHsmClusterStatus {
         state: Some(state),
         state_message: Some(shortened(&progress::message(findings, active))),

@@ -24,7 +24,7 @@ use super::{
     error::StoreError,
     failure::{self, ConnectFailure},
     kmsuser::{self, Hsm},
-    members::members,
+    members::{members, unlisted},
     observe, state,
     status::{self, Findings},
 };
@@ -74,7 +74,9 @@ pub(super) async fn run(context: &Context, store: CustomKeyStore) -> Result<Esta
     let cluster = find_cluster(context, &store).await?;
     progress(context, &mut store, ConnectStep::OpenSessions).await?;
     let reached = reach::reach(context, &store, &cluster).await?;
-    let (hsms, pending) = look(context, reached, &connection).await?;
+    let (hsms, mut pending) = look(context, reached, &connection).await?;
+    // What such an HSM missed it is told when it is listed (`keep`). Until then the connection is not complete, and no old password may go.
+    pending.extend(unlisted(&store, Some(&cluster)));
     let cluster_id = cluster_id(&cluster);
     // Looked for before anything is changed: without it the attempt could only end after a rotation.
     let prints = dial::delegates(context, &cluster_id).await?;

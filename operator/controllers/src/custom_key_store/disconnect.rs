@@ -17,7 +17,7 @@ use super::{
     dial,
     error::StoreError,
     gateways,
-    members::{are_all_listed, members},
+    members::{are_all_listed, members, unlisted},
     observe,
 };
 use crate::{
@@ -105,7 +105,7 @@ pub(super) async fn drain(context: &Context, store: &CustomKeyStore) -> Result<D
 }
 
 /// Drops the store's generation on every HSM of the cluster that can be reached, and closes the store's sessions. Returns the HSMs for which
-/// that is not certain, with one entry for all that are unknown while the cluster's object is gone. Idempotent.
+/// that is not certain, with one entry for all that no object lists. Idempotent.
 ///
 /// # Errors
 /// Only what stops all of it; an HSM that does not answer is in the answer.
@@ -125,18 +125,9 @@ pub(super) async fn drop_everywhere(context: &Context, store: &CustomKeyStore) -
     for result in future::join_all(opened.iter().map(|session| drop_on(context, session, &connection))).await {
         unconfirmed.extend(result?);
     }
-    if !cluster.is_some_and(|cluster| are_all_listed(&cluster, connection.generation)) {
-        unconfirmed.push(unlisted(store));
-    }
+    unconfirmed.extend(unlisted(store, cluster.as_ref()));
     unconfirmed.sort();
     Ok(unconfirmed)
-}
-
-/// Stands for the HSMs that nobody can name, let alone tell: their cluster's object is gone, or was made again and does not list all of them yet.
-fn unlisted(store: &CustomKeyStore) -> String {
-    let known = store.status.as_ref().and_then(|status| status.cloud_hsm_cluster_id.as_deref());
-    let cluster_id = known.unwrap_or("the store's cluster");
-    format!("those of {cluster_id} that no CloudHsmCluster lists (if it is gone: `kubectl keystore recover`)")
 }
 
 /// A session to every HSM of the cluster: the given ones, and new ones to the rest. Second: HSMs that could not be reached.
@@ -221,6 +212,6 @@ pub(super) async fn release_claims(context: &Context, store: &CustomKeyStore) ->
             Err(CommandError::Hsm(_)) => holding.push(session.identity().hsm_id.clone()),
         }
     }
-    let all = away.is_empty() && are_all_listed(&cluster, connection.generation);
+    let all = away.is_empty() && are_all_listed(&cluster);
     Ok(Released { holding, left_in: (!all).then(|| connect::cluster_id(&cluster)) })
 }

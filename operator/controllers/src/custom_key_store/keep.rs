@@ -17,8 +17,8 @@ use super::{
     dial,
     error::StoreError,
     kmsuser::{self, Hsm},
-    members::{Member, members},
-    passwords,
+    members::{Member, members, unlisted},
+    observe, passwords,
 };
 use crate::context::Context;
 
@@ -63,14 +63,16 @@ pub(super) async fn keep(
     store: &CustomKeyStore,
     cluster: Option<&CloudHsmCluster>,
 ) -> Result<Kept, StoreError> {
-    let Some(cluster) = cluster else { return Ok(Kept::default()) };
+    // Another one that has its name by now has HSMs of its own.
+    let cluster = cluster.filter(|cluster| observe::is_own(store, cluster));
+    let mut pending: Vec<String> = unlisted(store, cluster).into_iter().collect();
+    let Some(cluster) = cluster else { return Ok(Kept { pending, ring_gone: false }) };
     let (uid, connection) = (store.uid().unwrap_or_default(), connect::connection(store));
     let open = context.connections.sessions(&uid, connection.generation);
     let missing: Vec<Member> =
         members(cluster).into_iter().filter(|member| member.active && !open.contains_key(&member.hsm_id)).collect();
     let cluster_id = connect::cluster_id(cluster);
     let prints = dial::delegates(context, &cluster_id).await?;
-    let mut pending = Vec::new();
     for logged_in in open.into_values().filter(|logged_in| logged_in.delegates != prints) {
         pending.extend(enter(context, store, &connection, logged_in.session, &prints).await?);
     }

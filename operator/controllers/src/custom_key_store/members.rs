@@ -4,9 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use hsm_client::HsmEndpoint;
 use operator_api::{
-    CloudHsmCluster,
-    cloud_hsm_cluster::{Hsm, HsmState},
+    CloudHsmCluster, CustomKeyStore,
+    cloud_hsm_cluster::{HSMS_LISTED, Hsm, HsmState},
 };
+
+use crate::conditions::holds;
 
 /// One HSM that the cluster has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,13 +42,21 @@ pub fn members(cluster: &CloudHsmCluster) -> Vec<Member> {
     members
 }
 
-/// Whether the list has every HSM that the connection `generation` may have met. Generations are the Unix second of their connect or later
-/// ones, and a cluster object that is younger was made again from its record: its new status lists only HSMs that have answered since (D12).
-pub(super) fn are_all_listed(cluster: &CloudHsmCluster, generation: u64) -> bool {
-    let listed = members(cluster).len();
-    let created = cluster.metadata.creation_timestamp.as_ref().map_or(0, |created| created.0.as_second());
-    let older = u64::try_from(created).is_ok_and(|created| created <= generation);
-    listed > 0 && (older || listed >= cluster.spec.availability_zones.len())
+/// Whether the list has every HSM that there may be; the cluster's controller knows ([`operator_domain::cluster::Listing`]). Not by the age of
+/// anything: an HSM that was never listed since the cluster's object came back may hold any connection from before, whenever the next one began.
+pub(super) fn are_all_listed(cluster: &CloudHsmCluster) -> bool {
+    cluster.status.as_ref().is_some_and(|status| holds(&status.conditions, HSMS_LISTED))
+}
+
+/// Stands for the HSMs that nobody can name, let alone tell: their cluster's object is gone, or came back and does not list all of them yet.
+pub(super) fn unlisted(store: &CustomKeyStore, cluster: Option<&CloudHsmCluster>) -> Option<String> {
+    if cluster.is_some_and(are_all_listed) {
+        return None;
+    }
+    let known = store.status.as_ref().and_then(|status| status.cloud_hsm_cluster_id.as_deref());
+    let cluster_id = known.unwrap_or("the store's cluster");
+    let next = "if it is gone: `kubectl keystore recover`; if not, see its condition HsmsListed";
+    Some(format!("those of {cluster_id} that no CloudHsmCluster lists ({next})"))
 }
 
 fn endpoint(hsm: &Hsm) -> Option<HsmEndpoint> {
@@ -69,9 +79,9 @@ fn fingerprint(text: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conditions::{Finding, merge};
     use jiff::Timestamp;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use operator_api::{CloudHsmClusterSpec, CloudHsmClusterStatus};
+    use operator_api::{CloudHsmClusterSpec, CloudHsmClusterStatus, CustomKeyStoreSpec, CustomKeyStoreStatus};
 
     fn hsm(id: &str, zone: &str, state: HsmState, address: Option<&str>) -> Hsm {
         Hsm {
@@ -108,24 +118,22 @@ mod tests {
         assert_eq!(members[1].endpoint.as_ref().unwrap().identity_fingerprint, [0xab; 32]);
     }
 
-    /// D12: (made at, HSMs in the list, generation) of a cluster with three zones, and whether a disconnect can tell all its HSMs by the list.
+    /// D12: neither a connection is complete nor the end of one while the cluster's controller does not say that all HSMs are listed.
     #[test]
-    fn a_cluster_made_again_after_the_connect_lists_every_hsm_only_when_no_place_is_empty() {
-        for (made, listed, generation, all) in [
-            (100, 3, 200, true),
-            (100, 2, 200, true),
-            (100, 0, 200, false),
-            (200, 2, 200, true),
-            (300, 0, 200, false),
-            (300, 2, 200, false),
-            (300, 3, 200, true),
-        ] {
-            let ids = ["hsm-a", "hsm-b", "hsm-c"].into_iter().take(listed);
-            let mut cluster = cluster(ids.map(|id| hsm(id, "1a", HsmState::Degraded, None)).collect());
-            cluster.spec.availability_zones = vec!["1a".into(), "1b".into(), "1c".into()];
-            cluster.metadata.creation_timestamp = Some(Time(Timestamp::from_second(made).unwrap()));
-            assert_eq!(are_all_listed(&cluster, generation), all, "{made} {listed} {generation}");
+    fn hsms_that_may_be_missing_from_the_list_are_spoken_of_and_so_are_those_of_a_lost_cluster() {
+        let mut store = CustomKeyStore::new("s", CustomKeyStoreSpec::default());
+        let accepted = Some("cluster-abcdefghijkabcde".into());
+        store.status = Some(CustomKeyStoreStatus { cloud_hsm_cluster_id: accepted, ..CustomKeyStoreStatus::default() });
+        for (said, all) in [(None, false), (Some(false), false), (Some(true), true)] {
+            let mut cluster = cluster(vec![hsm("hsm-a", "1a", HsmState::Active, None)]);
+            let finding = said.map(|said| Finding::new(HSMS_LISTED, said, "R", ""));
+            let conditions = merge(&[], finding.into_iter().collect(), None, Timestamp::UNIX_EPOCH);
+            cluster.status.as_mut().unwrap().conditions = conditions;
+            assert_eq!(are_all_listed(&cluster), all, "{said:?}");
+            assert_eq!(unlisted(&store, Some(&cluster)).is_none(), all, "{said:?}");
         }
+        let told = unlisted(&store, None).unwrap();
+        assert!(told.contains("cluster-abcdefghijkabcde") && told.contains("kubectl keystore recover"), "{told}");
     }
 
     #[test]

@@ -102,12 +102,7 @@ pub(super) fn unmoved(context: &Context, store: &CustomKeyStore) -> CustomKeySto
 
 /// Whether the last connection, or attempt, left HSMs that may not have dropped its generation.
 pub(super) fn is_unconfirmed(store: &CustomKeyStore) -> bool {
-    has_condition(store, UNCONFIRMED, "True")
-}
-
-fn has_condition(store: &CustomKeyStore, kind: &str, status: &str) -> bool {
-    let conditions = store.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    conditions.iter().any(|condition| condition.type_ == kind && condition.status == status)
+    store.status.as_ref().is_some_and(|status| conditions::holds(&status.conditions, UNCONFIRMED))
 }
 
 /// Completes `status` with what was found and writes it, unless it is the present one.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::ResourceExt;
 use operator_api::{CloudHsmCluster, CustomKeyStore, KmsKey};
 
+use crate::conditions::holds;
 use crate::custom_key_store::members;
 
 /// What is hashed is compared within this process only.
@@ -66,8 +67,7 @@ pub(super) fn is_in(key: &KmsKey, store: &str) -> bool {
 pub(super) fn is_unfinished(key: &KmsKey) -> bool {
     let status = key.status.as_ref();
     let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
-    !ready || status.and_then(|status| status.observed_generation) != key.metadata.generation
+    !holds(conditions, "Ready") || status.and_then(|status| status.observed_generation) != key.metadata.generation
 }
 
 #[cfg(test)]

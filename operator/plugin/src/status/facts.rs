@@ -2,12 +2,13 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt};
+use operator_api::cloud_hsm_cluster::HSMS_LISTED;
 use operator_api::custom_key_store::WantedConnection;
 use operator_api::kms_key::KeyState;
 use operator_api::{ConnectionState, CustomKeyStore, KmsKey};
 
 /// Conditions that are True when all is well; every other one is True when something is not.
-const GOOD: [&str; 4] = ["Accepted", "Ready", "HsmsReady", "CertificatesCurrent"];
+const GOOD: [&str; 5] = ["Accepted", "Ready", "HsmsReady", HSMS_LISTED, "CertificatesCurrent"];
 
 /// What the conditions complain of, the gravest first, each text once; a condition without a text gives its reason.
 pub(super) fn complaints(conditions: &[Condition]) -> Vec<String> {
@@ -88,7 +89,7 @@ mod tests {
     #[test]
     fn every_kind_of_complaint_is_heard_once_and_the_gravest_first() {
         type Conditions<'a> = &'a [(&'a str, &'a str, &'a str, &'a str)];
-        let cases: [(Conditions<'_>, &[&str]); 7] = [
+        let cases: [(Conditions<'_>, &[&str]); 8] = [
             (
                 &[
                     ("Accepted", "True", "Accepted", ""),
@@ -105,6 +106,7 @@ mod tests {
             (&[("Ready", "True", "Connected", ""), ("CredentialsPending", "True", "H", "hsm-a")], &["hsm-a"]),
             (&[("HsmsReady", "False", "HsmsMissing", "2 of 3")], &["2 of 3"]),
             (&[("CertificatesCurrent", "True", "Current", "x ends at")], &[]),
+            (&[("HsmsListed", "True", "AllListed", "")], &[]),
             (&[("Ready", "False", "Connecting", "")], &["Connecting"]),
         ];
         for (conditions, want) in cases {

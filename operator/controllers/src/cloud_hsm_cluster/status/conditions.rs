@@ -1,12 +1,14 @@
-//! The conditions of a cluster: `Accepted`, `Ready`, `HsmsReady`, `CertificatesCurrent`, `Stalled`.
+//! The conditions of a cluster: `Accepted`, `Ready`, `HsmsReady`, `HsmsListed`, `CertificatesCurrent`, `Stalled`.
 
 use hsm_initialization::Step;
 use jiff::Timestamp;
-use operator_api::cloud_hsm_cluster::ClusterState;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use operator_api::cloud_hsm_cluster::{ClusterState, HSMS_LISTED};
+use operator_domain::cluster::Listing;
 
 use super::{Findings, progress};
 use crate::certificate::expiry::Found;
-use crate::conditions::Finding;
+use crate::conditions::{Finding, holds};
 
 pub(super) fn conditions(findings: &Findings, state: ClusterState, active: usize) -> Vec<Finding> {
     let always = [accepted(findings), ready(findings, state, active), hsms_ready(findings, active), stalled(findings)];
@@ -72,6 +74,23 @@ fn hsms_ready(findings: &Findings, active: usize) -> Finding {
     };
     let message = format!("{active} of {} HSMs are active{next}", findings.zones);
     Finding::new("HsmsReady", all, if all { "AllActive" } else { "HsmsMissing" }, message)
+}
+
+/// Whether the `listed` HSMs of the status are all that there may be. It is the memory of that too, so what a look did not find out stays as it was.
+pub(super) fn hsms_listed(old: &[Condition], findings: &Findings, listed: usize) -> Option<Finding> {
+    let (was_complete, pods) = (holds(old, HSMS_LISTED), findings.zones);
+    let unknown = |message: String| Finding::new(HSMS_LISTED, false, "HsmsUnknown", message);
+    let Some(is_new) = findings.is_new.or(was_complete.then_some(false)) else {
+        let said = old.iter().find(|condition| condition.type_ == HSMS_LISTED);
+        return said.map(|condition| unknown(condition.message.clone()));
+    };
+    if (Listing { listed, pods, was_complete, is_new }).is_complete() {
+        return Some(Finding::new(HSMS_LISTED, true, "AllListed", ""));
+    }
+    Some(unknown(format!(
+        "{listed} of {pods} HSMs have answered since this object was made; the others may hold keys and connections that nobody else knows of. \
+         Next: see with kubectl describe pod why they do not run"
+    )))
 }
 
 /// Nothing more happens without a person: the spec cannot be built, or automation must not decide.

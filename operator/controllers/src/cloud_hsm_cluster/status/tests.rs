@@ -7,6 +7,7 @@ use super::*;
 use hsm_client::command::{HsmState as VolumeState, UserInfo, UserType};
 use hsm_client::provisioning::VolumeIdentity;
 use hsm_initialization::{Blocked, ObservedUsers, Waiting};
+use operator_api::cloud_hsm_cluster::HSMS_LISTED;
 use std::collections::BTreeSet;
 
 const ZONES: [&str; 3] = ["local-1a", "local-1b", "local-1c"];
@@ -218,6 +219,30 @@ fn a_certificate_whose_renewal_is_overdue_shows_in_a_condition() {
     for part in ["cluster-x-client", "gateway_client", "2027-01-15", "may not write"] {
         assert!(message.contains(part), "{message}");
     }
+}
+
+/// D12: what each look finds, one after the other, and whether the list is called complete then. `None`: nothing could be looked at.
+#[test]
+fn an_object_that_came_back_says_that_hsms_may_be_missing_until_each_pod_had_one_that_answered() {
+    let listed = |looks: &[(Option<bool>, [Option<VolumeState>; 3])]| {
+        let mut cluster = initialized();
+        let each = looks.iter().map(|(is_new, states)| {
+            let observed = is_new.map(|_| observed(&cluster, *states));
+            let findings = Findings { zones: 3, is_new: *is_new, observed, ..Findings::default() };
+            let status = status(&cluster, &findings, now(1));
+            let found = status.conditions.iter().find(|condition| condition.type_ == HSMS_LISTED);
+            let found = found.map(|condition| condition.status == "True");
+            cluster.status = Some(status);
+            found
+        });
+        each.collect::<Vec<_>>()
+    };
+    let (yes, no) = (Some(true), Some(false));
+    let one_away = (no, [ACTIVE, ACTIVE, None]);
+    assert_eq!(listed(&[one_away, one_away, (no, [ACTIVE; 3]), one_away]), [no, no, yes, yes], "it came back");
+    assert_eq!(listed(&[(yes, [None; 3]), (no, [ACTIVE, BLANK, None])]), [yes, yes], "it was there from the start");
+    assert_eq!(listed(&[(None, [None; 3]), one_away, (None, [None; 3])]), [None, no, no]);
+    assert_eq!(listed(&[(no, [ACTIVE; 3]), (None, [None; 3])]), [yes, yes], "what is known stays known");
 }
 
 /// D2: a copy of a manifest has no HSMs of its own and shows none, whatever its original has.
