@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::hsm::Hsms;
-use e2e::installation::Installation;
+use e2e::installation::{HSM_NAMESPACE, Installation};
 use e2e::object;
+use e2e::pods::ZONES;
 use e2e::quickstart::{self, ALIAS, NAME};
 use e2e::recovery::{
     break_the_glass, controllers_die_at, delete_objects, keystore_ok, start_controllers, stop_controllers,
@@ -113,15 +114,39 @@ async fn a_disconnect_without_the_clusters_object_is_unconfirmed_until_its_hsms_
     }
 
     keystore_ok(&installation, &["recover"])?;
+    with_a_zone_less(&installation, &tenant).await?;
     tenant.connect(NAME).await?;
     let said = condition(&tenant.stores().get(NAME).await?, "CredentialsPending");
     let said = said.context("CONNECTED as if every HSM were listed")?;
     assert!(said.message.contains(hsms.cluster_id()), "{}", said.message);
     tenant.disconnect(NAME).await?;
     unconfirmed(&tenant).await?.context("DISCONNECTED as if every HSM were listed")?;
+    list_zones(&installation, &ZONES)?;
     installation.pods.release(&pod);
     becomes_certain(&tenant).await?;
     nobody_honours(&hsms, &tenant, generation).await
+}
+
+/// INV-03: an older manifest does not know a zone, nor does the new status, because its HSM is away. The pod stays, and it is said.
+async fn with_a_zone_less(installation: &Installation, tenant: &Tenant) -> Result<()> {
+    list_zones(installation, &ZONES[..2])?;
+    let clusters = tenant.clusters();
+    until("the missing zone to be refused", PATIENCE, || async {
+        let conditions = clusters.get(NAME).await?.status.unwrap_or_default().conditions;
+        let refused = |it: &Condition| it.reason == "ZoneRemoved" && it.message.contains(ZONES[2]);
+        Ok(if conditions.iter().any(refused) { Look::Done(()) } else { Look::NotYet(format!("{conditions:?}")) })
+    })
+    .await?;
+    let replicas = ["get", "statefulsets", "--namespace", HSM_NAMESPACE, "--output=jsonpath={.items[*].spec.replicas}"];
+    assert_eq!(installation.kubectl(&replicas)?, "3");
+    Ok(())
+}
+
+/// Applies another list of zones to the quickstart's cluster.
+fn list_zones(installation: &Installation, zones: &[&str]) -> Result<()> {
+    let patch = json!({ "spec": { "availabilityZones": zones } }).to_string();
+    let order = ["patch", "cloudhsmcluster", NAME, "--namespace", NAME, "--type=merge", "--patch", &patch];
+    installation.kubectl(&order).map(drop)
 }
 
 /// D12, INV-41, INV-44.

@@ -22,17 +22,24 @@ pub(super) async fn advance(
     findings: &mut Findings,
 ) -> Result<bool, ClusterError> {
     let settings = &context.settings;
-    let desired = match validate(cluster, &settings.hsm_image, &settings.hsm_image_pull_policy) {
+    let stateful_set = match &cluster.spec.cluster_id {
+        Some(cluster_id) => observe::stateful_set(context, cluster_id).await?,
+        None => None,
+    };
+    let (image, pull_policy) = (&settings.hsm_image, &settings.hsm_image_pull_policy);
+    let desired = match validate(cluster, stateful_set.as_deref(), image, pull_policy) {
         Ok(desired) => desired,
         Err(invalid) => {
             findings.invalid = Some((invalid.reason(), invalid.to_string()));
             return Ok(false);
         }
     };
-    let existing = observe(context, &desired).await?;
-    findings.is_new = Some(existing.stateful_set.is_none() && cluster.spec.cluster_certificate_fingerprint.is_none());
+    findings.zones = desired.zones.len();
+    findings.invalid = desired.refused.as_ref().map(|refused| ("ZoneRemoved", refused.to_string()));
+    let existing = observe(context, &desired, stateful_set).await?;
+    findings.is_new = Some(is_new(cluster, &existing));
     let (plan, problem) = plan(cluster, &desired, &existing.places);
-    if let Some(problem) = problem {
+    if let Some(problem) = problem.filter(|_| desired.refused.is_none()) {
         findings.invalid = Some(("ZoneConflict", problem.to_string()));
     }
     let (secrets, fences) = (ClusterSecrets::new(context, &desired.cluster_id), LeaderFences(context));
@@ -54,6 +61,12 @@ pub(super) async fn advance(
     Certificates { context, cluster, cluster_id, procedure: &procedure, now }.keep(&observed, findings).await?;
     maintain(context, cluster, &desired, &existing, &procedure, findings).await?;
     performed
+}
+
+/// Whether no HSM can exist yet. A manifest may have come back with the id alone, and volumes outlive the StatefulSet (D2, D19).
+fn is_new(cluster: &CloudHsmCluster, existing: &observe::Observed) -> bool {
+    let initialized = cluster.spec.cluster_certificate_fingerprint.is_some();
+    !initialized && existing.stateful_set.is_none() && existing.volumes.is_empty()
 }
 
 /// What a cluster needs besides: once it is initialised a disruption budget that fits, and at any time pods of the current template.

@@ -1,6 +1,6 @@
 //! The controller of `CloudHsmCluster`: from zones in a manifest to an initialised HSM in each (D6, D18, D19).
 //!
-//! One reconcile: read the object anew → validate → observe pods, volumes and HSMs → one step of the initialisation procedure, or the
+//! One reconcile: read the object and its StatefulSet anew → validate → observe pods, volumes and HSMs → one step of the initialisation procedure, or the
 //! upkeep of what is initialised → status. Nothing is remembered between reconciles but the pauses.
 
 mod advance;

@@ -27,7 +27,8 @@ pub(super) struct Place {
 
 /// What exists.
 pub(super) struct Observed {
-    pub(super) stateful_set: Option<StatefulSet>,
+    /// Boxed, because it is kilobytes that every step of a reconcile would carry along.
+    pub(super) stateful_set: Option<Box<StatefulSet>>,
     /// In the order of the pods' ordinals.
     pub(super) places: Vec<Place>,
     /// The pods themselves, likewise.
@@ -36,11 +37,23 @@ pub(super) struct Observed {
     pub(super) volumes: Vec<PersistentVolume>,
 }
 
-/// Reads everything, by quorum reads: at most two and four per zone.
-pub(super) async fn observe(context: &Context, desired: &Desired) -> Result<Observed, ClusterError> {
-    let names = pod_names(desired);
+/// Reads the cluster's StatefulSet, by a quorum read: what is to be built depends on what was (INV-03).
+pub(super) async fn stateful_set(
+    context: &Context,
+    cluster_id: &str,
+) -> Result<Option<Box<StatefulSet>>, ClusterError> {
     let sets: Api<StatefulSet> = Api::namespaced(context.client.clone(), &context.namespaces().hsm);
-    let stateful_set = sets.get_opt(&desired.cluster_id).await.map_err(ReadError::of("the StatefulSet"))?;
+    let read = sets.get_opt(cluster_id).await.map_err(ReadError::of("the StatefulSet"))?;
+    Ok(read.map(Box::new))
+}
+
+/// Reads the rest, by quorum reads: at most one and four per zone.
+pub(super) async fn observe(
+    context: &Context,
+    desired: &Desired,
+    stateful_set: Option<Box<StatefulSet>>,
+) -> Result<Observed, ClusterError> {
+    let names = pod_names(desired);
     let mut pods = pod::list(context, &desired.cluster_id).await?;
     pods.retain(|pod| names.contains(&pod.name_any()));
     pods.sort_by_key(|pod| names.iter().position(|name| *name == pod.name_any()));

@@ -4,7 +4,6 @@ use hsm_initialization::{ClusterPlan, InitializationIntent, PlannedPod, PodAddre
 use operator_api::CloudHsmCluster;
 use operator_api::cloud_hsm_cluster::Hsm;
 use operator_domain::cluster::{PlacementProblem, PodFacts, assign};
-use operator_domain::identifier::ZoneName;
 
 use super::observe::Place;
 use super::validate::Desired;
@@ -30,7 +29,6 @@ pub(super) fn plan(
 }
 
 fn placement_problem(desired: &Desired, places: &[Place], hsms: &[Hsm]) -> Option<PlacementProblem> {
-    let listed: Vec<ZoneName> = desired.zones.iter().filter_map(|zone| zone.parse().ok()).collect();
     let facts: Vec<_> = places
         .iter()
         .map(|place| PodFacts {
@@ -39,7 +37,7 @@ fn placement_problem(desired: &Desired, places: &[Place], hsms: &[Hsm]) -> Optio
             assigned_zone: hsm_of(hsms, &place.pod_name).and_then(|hsm| hsm.availability_zone.parse().ok()),
         })
         .collect();
-    assign(&listed, &facts).err()
+    assign(&desired.zones, &facts).err()
 }
 
 fn planned(place: &Place, hsms: &[Hsm], held: bool) -> PlannedPod {

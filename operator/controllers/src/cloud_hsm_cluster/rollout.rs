@@ -100,7 +100,7 @@ mod tests {
         set.metadata.generation = Some(generation);
         let place = |ordinal: u8| Place { pod_name: format!("p-{ordinal}"), pod: Err("not asked for here") };
         let places = (0..3).map(place).collect();
-        Observed { stateful_set: Some(set), places, pods, volumes: Vec::new() }
+        Observed { stateful_set: Some(Box::new(set)), places, pods, volumes: Vec::new() }
     }
 
     /// No HSM has answered.

@@ -24,11 +24,11 @@ const LONGEST_MESSAGE: usize = 300;
 /// What a reconcile found, as far as it came.
 #[derive(Default)]
 pub(super) struct Findings {
-    /// Why the spec cannot be built: reason and message.
+    /// Why the spec is not built, or not as it is: reason and message.
     pub(super) invalid: Option<(&'static str, String)>,
-    /// Zones that the spec lists.
+    /// Zones that the spec lists; of a cluster that goes on in other zones than those, its own.
     pub(super) zones: usize,
-    /// Whether there is no HSM yet: never initialised, and no StatefulSet. `None` when this look did not come so far.
+    /// Whether there is no HSM yet: never initialised, no StatefulSet, no volume. `None` when this look did not come so far.
     pub(super) is_new: Option<bool>,
     /// What the HSMs say.
     pub(super) observed: Option<Observed>,
@@ -73,7 +73,8 @@ pub(super) fn status(cluster: &CloudHsmCluster, findings: &Findings, now: Timest
     let hsms = findings.observed.as_ref().map_or_else(|| old.hsms.clone(), |observed| hsms::hsms(&old.hsms, observed));
     let state = state(cluster, &old, findings, &hsms);
     let active = hsms.iter().filter(|hsm| hsm.state == HsmState::Active).count();
-    let mut conditions = conditions::conditions(findings, state, active);
+    let generation = cluster.metadata.generation;
+    let mut conditions = conditions::conditions(&old.conditions, generation, findings, state, active);
     conditions.extend(conditions::hsms_listed(&old.conditions, findings, hsms.len()));
     CloudHsmClusterStatus {
         state: Some(state),
@@ -86,8 +87,8 @@ pub(super) fn status(cluster: &CloudHsmCluster, findings: &Findings, now: Timest
         under_replicated_keys: findings.under_replicated_keys.or(old.under_replicated_keys),
         last_backup_time: old.last_backup_time,
         creation_date: cluster.metadata.creation_timestamp.clone(),
-        observed_generation: cluster.metadata.generation,
-        conditions: merge(&old.conditions, conditions, cluster.metadata.generation, now),
+        observed_generation: generation,
+        conditions: merge(&old.conditions, conditions, generation, now),
         hsms,
     }
 }

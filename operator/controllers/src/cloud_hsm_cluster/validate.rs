@@ -2,8 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
 use operator_api::CloudHsmCluster;
+use operator_domain::cluster::{BuiltZones, ZonesRemoved, zones_to_build};
+use operator_domain::identifier::ZoneName;
+
+use super::build::statefulset;
+use crate::custom_key_store::are_all_listed;
 
 /// Size of a volume unless the owner says otherwise.
 const DEFAULT_SIZE: &str = "1Gi";
@@ -19,7 +25,9 @@ pub(super) struct Desired {
     /// Set-once identity; names every child.
     pub(super) cluster_id: String,
     /// One HSM in each; unique.
-    pub(super) zones: Vec<String>,
+    pub(super) zones: Vec<ZoneName>,
+    /// Why these are not the zones that the spec lists.
+    pub(super) refused: Option<ZonesRemoved>,
     pub(super) storage_size: String,
     pub(super) storage_class: Option<String>,
     pub(super) image: String,
@@ -38,9 +46,9 @@ pub(super) enum Invalid {
     /// Spec 1.1.
     #[error("{0} availability zones are listed: at most 10 are possible")]
     TooManyZones(usize),
-    /// The place of a removed HSM would have to be wiped, and keys may live nowhere else.
-    #[error("availability zone {0} has an HSM and is not listed any more: removing HSMs is not supported yet")]
-    ZoneRemoved(String),
+    /// Likewise.
+    #[error("{0:?} is no name of an availability zone: up to 63 lower-case letters, digits and inner hyphens")]
+    NoZone(String),
     /// Names the children; nothing is built without it.
     #[error("spec.clusterId is not set yet")]
     Unnamed,
@@ -52,16 +60,24 @@ impl Invalid {
         match self {
             Self::DuplicateZone(_) => "DuplicateZone",
             Self::TooManyZones(_) => "TooManyZones",
-            Self::ZoneRemoved(_) => "ZoneRemoved",
+            Self::NoZone(_) => "NoZone",
             Self::Unnamed => "Unnamed",
         }
     }
 }
 
-/// Checks the spec against itself and against the HSMs that exist already.
-pub(super) fn validate(cluster: &CloudHsmCluster, image: &str, pull_policy: &str) -> Result<Desired, Invalid> {
+/// Checks the spec against itself and against what exists already.
+pub(super) fn validate(
+    cluster: &CloudHsmCluster,
+    existing: Option<&StatefulSet>,
+    image: &str,
+    pull_policy: &str,
+) -> Result<Desired, Invalid> {
     let spec = &cluster.spec;
-    let zones = zones(cluster)?;
+    let (zones, refused) = match zones_to_build(&listed(cluster)?, &built(cluster, existing)) {
+        Ok(zones) => (zones, None),
+        Err(refused) => (refused.kept.clone(), Some(refused)),
+    };
     let template = spec.template.clone().unwrap_or_default();
     let storage = spec.storage.clone().unwrap_or_default();
     Ok(Desired {
@@ -69,6 +85,7 @@ pub(super) fn validate(cluster: &CloudHsmCluster, image: &str, pull_policy: &str
         name: cluster.metadata.name.clone().unwrap_or_default(),
         cluster_id: spec.cluster_id.clone().ok_or(Invalid::Unnamed)?,
         zones,
+        refused,
         storage_size: storage.size.unwrap_or_else(|| DEFAULT_SIZE.into()),
         storage_class: storage.storage_class_name,
         image: template.image.unwrap_or_else(|| image.to_owned()),
@@ -79,7 +96,8 @@ pub(super) fn validate(cluster: &CloudHsmCluster, image: &str, pull_policy: &str
     })
 }
 
-fn zones(cluster: &CloudHsmCluster) -> Result<Vec<String>, Invalid> {
+/// The zones of the spec.
+fn listed(cluster: &CloudHsmCluster) -> Result<Vec<ZoneName>, Invalid> {
     let zones = &cluster.spec.availability_zones;
     if zones.len() > MOST_ZONES {
         return Err(Invalid::TooManyZones(zones.len()));
@@ -89,13 +107,17 @@ fn zones(cluster: &CloudHsmCluster) -> Result<Vec<String>, Invalid> {
             return Err(Invalid::DuplicateZone(zone.clone()));
         }
     }
-    let built = cluster.status.iter().flat_map(|status| &status.hsms);
-    for hsm in built {
-        if !zones.contains(&hsm.availability_zone) {
-            return Err(Invalid::ZoneRemoved(hsm.availability_zone.clone()));
-        }
+    zones.iter().map(|zone| zone.parse().map_err(|_| Invalid::NoZone(zone.clone()))).collect()
+}
+
+/// What exists of the cluster: an object that came back has no status yet, but its StatefulSet was never away.
+fn built(cluster: &CloudHsmCluster, existing: Option<&StatefulSet>) -> BuiltZones {
+    let hsms = cluster.status.iter().flat_map(|status| &status.hsms);
+    BuiltZones {
+        pods: existing.map(statefulset::zones).unwrap_or_default(),
+        hsms: hsms.filter_map(|hsm| hsm.availability_zone.parse().ok()).collect(),
+        all_listed: are_all_listed(cluster),
     }
-    Ok(zones.clone())
 }
 
 #[cfg(test)]
@@ -115,7 +137,7 @@ pub(super) mod tests {
     }
 
     pub(in super::super) fn desired(zones: &[&str]) -> Desired {
-        validate(&cluster(zones), "hsm-sim:test", "IfNotPresent").unwrap()
+        validate(&cluster(zones), None, "hsm-sim:test", "IfNotPresent").unwrap()
     }
 
     #[test]
@@ -129,21 +151,23 @@ pub(super) mod tests {
     fn what_cannot_be_built_says_why() {
         let eleven: Vec<_> = (0..11).map(|n| format!("z{n}")).collect();
         let eleven: Vec<_> = eleven.iter().map(String::as_str).collect();
-        let refused = |cluster: &CloudHsmCluster| validate(cluster, "i", "Never").unwrap_err().reason();
+        let refused = |cluster: &CloudHsmCluster| validate(cluster, None, "i", "Never").unwrap_err().reason();
         assert_eq!(refused(&cluster(&["a", "b", "a"])), "DuplicateZone");
         assert_eq!(refused(&cluster(&eleven)), "TooManyZones");
+        assert_eq!(refused(&cluster(&["a", "B c"])), "NoZone");
         let mut unnamed = cluster(&["a"]);
         unnamed.spec.cluster_id = None;
         assert_eq!(refused(&unnamed), "Unnamed");
     }
 
-    /// INV-03: an HSM goes only when somebody has seen to its keys.
-    #[test]
-    fn a_zone_that_has_an_hsm_cannot_be_dropped_from_the_list() {
-        let mut cluster = cluster(&["a", "b"]);
-        let hsm = Hsm {
+    fn names(zones: &[ZoneName]) -> Vec<&str> {
+        zones.iter().map(ZoneName::as_str).collect()
+    }
+
+    fn hsm(zone: &str) -> Hsm {
+        Hsm {
             hsm_id: "hsm-abcdefgh2345".into(),
-            availability_zone: "c".into(),
+            availability_zone: zone.into(),
             pod_name: "p".into(),
             eni_ip: None,
             state: HsmState::Degraded,
@@ -152,8 +176,22 @@ pub(super) mod tests {
             host_certificate_fingerprint: None,
             client_port: Hsm::CLIENT_PORT,
             peer_port: Hsm::PEER_PORT,
-        };
-        cluster.status = Some(CloudHsmClusterStatus { hsms: vec![hsm], ..CloudHsmClusterStatus::default() });
-        assert_eq!(validate(&cluster, "i", "Never"), Err(Invalid::ZoneRemoved("c".into())));
+        }
+    }
+
+    /// INV-03: what the StatefulSet was built for counts as much as what the status lists.
+    #[test]
+    fn a_zone_that_has_an_hsm_stays_whether_the_object_knows_of_it_or_came_back_without_it() {
+        let existing = statefulset::stateful_set(&desired(&["a", "b", "c"]), "keystore-hsm", None);
+        let came_back = cluster(&["a", "b"]);
+        let mut edited = came_back.clone();
+        edited.status = Some(CloudHsmClusterStatus { hsms: vec![hsm("c")], ..CloudHsmClusterStatus::default() });
+        for (cluster, existing) in [(&came_back, Some(&existing)), (&edited, Some(&existing)), (&edited, None)] {
+            let desired = validate(cluster, existing, "i", "Never").unwrap();
+            let removed = desired.refused.unwrap().removed;
+            assert_eq!((names(&desired.zones), names(&removed)), (vec!["a", "b", "c"], vec!["c"]));
+        }
+        let desired = validate(&cluster(&["c", "a", "b"]), Some(&existing), "i", "Never").unwrap();
+        assert_eq!((names(&desired.zones), desired.refused), (vec!["a", "b", "c"], None), "the order means nothing");
     }
 }

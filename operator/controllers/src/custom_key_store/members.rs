@@ -44,7 +44,7 @@ pub fn members(cluster: &CloudHsmCluster) -> Vec<Member> {
 
 /// Whether the list has every HSM that there may be; the cluster's controller knows ([`operator_domain::cluster::Listing`]). Not by the age of
 /// anything: an HSM that was never listed since the cluster's object came back may hold any connection from before, whenever the next one began.
-pub(super) fn are_all_listed(cluster: &CloudHsmCluster) -> bool {
+pub(crate) fn are_all_listed(cluster: &CloudHsmCluster) -> bool {
     cluster.status.as_ref().is_some_and(|status| holds(&status.conditions, HSMS_LISTED))
 }
 

@@ -12,7 +12,7 @@ pub struct Listing {
     pub pods: usize,
     /// It was complete before, for this very object.
     pub was_complete: bool,
-    /// The cluster has never been initialised and has no StatefulSet, so there is no HSM yet.
+    /// The cluster has never been initialised and has neither a StatefulSet nor volumes, so there is no HSM yet.
     pub is_new: bool,
 }
 

@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use operator_domain::identifier::ZoneName;
 
 use super::{Desired, label_selector, metadata};
 
@@ -41,6 +42,11 @@ pub(in super::super) fn stateful_set(
         ..StatefulSetSpec::default()
     };
     StatefulSet { metadata: metadata(desired, namespace, desired.cluster_id.clone()), spec: Some(spec), status: None }
+}
+
+/// The zones that a StatefulSet was built for, one for each of its pods.
+pub(in super::super) fn zones(set: &StatefulSet) -> Vec<ZoneName> {
+    set.spec.as_ref().map(|spec| pod::zones(&spec.template)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -10,8 +10,15 @@ use super::{Findings, progress};
 use crate::certificate::expiry::Found;
 use crate::conditions::{Finding, holds};
 
-pub(super) fn conditions(findings: &Findings, state: ClusterState, active: usize) -> Vec<Finding> {
-    let always = [accepted(findings), ready(findings, state, active), hsms_ready(findings, active), stalled(findings)];
+pub(super) fn conditions(
+    old: &[Condition],
+    generation: Option<i64>,
+    findings: &Findings,
+    state: ClusterState,
+    active: usize,
+) -> Vec<Finding> {
+    let accepted = accepted(old, generation, findings);
+    let always = [accepted, ready(findings, state, active), hsms_ready(findings, active), stalled(findings)];
     always.into_iter().chain(certificates_current(findings)).collect()
 }
 
@@ -48,10 +55,20 @@ fn ends(certificate: &Found) -> String {
     format!("{} ({}) ends at {end}", certificate.name, certificate.usage.name())
 }
 
-fn accepted(findings: &Findings) -> Finding {
-    match &findings.invalid {
-        Some((reason, message)) => Finding::new("Accepted", false, reason, message.clone()),
-        None => Finding::new("Accepted", true, "Accepted", ""),
+/// A look that did not come so far has found no reason to accept what was refused, nor a spec that nobody has looked at yet.
+fn accepted(old: &[Condition], generation: Option<i64>, findings: &Findings) -> Finding {
+    let (kind, reason) = ("Accepted", "NotObserved");
+    if let Some((reason, message)) = &findings.invalid {
+        return Finding::new(kind, false, reason, message.clone());
+    }
+    let said = old.iter().find(|condition| condition.type_ == kind);
+    let of_this_spec = said.is_some_and(|condition| condition.observed_generation == generation);
+    if findings.is_new.is_some() || (of_this_spec && holds(old, kind)) {
+        return Finding::new(kind, true, "Accepted", "");
+    }
+    match said.filter(|condition| condition.status == "False") {
+        Some(refused) => Finding::new(kind, false, reason, refused.message.clone()),
+        None => Finding { kind, holds: None, reason, message: String::new() },
     }
 }
 
@@ -93,7 +110,7 @@ pub(super) fn hsms_listed(old: &[Condition], findings: &Findings, listed: usize)
     )))
 }
 
-/// Nothing more happens without a person: the spec cannot be built, or automation must not decide.
+/// Nothing more happens without a person: the spec cannot be built as it is, or automation must not decide.
 fn stalled(findings: &Findings) -> Finding {
     if let Some((reason, message)) = &findings.invalid {
         return Finding::new("Stalled", true, reason, message.clone());

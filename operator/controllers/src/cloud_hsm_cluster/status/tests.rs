@@ -62,7 +62,8 @@ fn observed(cluster: &CloudHsmCluster, states: [Option<VolumeState>; 3]) -> Obse
 }
 
 fn findings(cluster: &CloudHsmCluster, states: [Option<VolumeState>; 3], step: Step) -> Findings {
-    Findings { zones: 3, observed: Some(observed(cluster, states)), step: Some(step), ..Findings::default() }
+    let observed = Some(observed(cluster, states));
+    Findings { zones: 3, is_new: Some(false), observed, step: Some(step), ..Findings::default() }
 }
 
 fn initialized() -> CloudHsmCluster {
@@ -157,6 +158,13 @@ fn a_reconcile_that_could_not_look_takes_nothing_back() {
     assert_eq!((status.state, &status.hsms), (before.state, &before.hsms));
     assert_eq!(status.state_message.as_deref(), Some("no answer"));
     assert_eq!(condition(&status, "Accepted").0, "True");
+    cluster.metadata.generation = Some(2);
+    let status = super::status(&cluster, &failed, now(3));
+    assert_eq!(condition(&status, "Accepted").0, "Unknown", "nobody has looked at this spec");
+    let refused = Findings { invalid: Some(("ZoneRemoved", "put c back".into())), ..Findings::default() };
+    cluster.status = Some(super::status(&cluster, &refused, now(4)));
+    let status = super::status(&cluster, &failed, now(5));
+    assert_eq!(condition(&status, "Accepted"), ("False".into(), "NotObserved".into()));
 }
 
 #[test]

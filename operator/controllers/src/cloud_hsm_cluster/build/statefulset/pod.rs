@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::ObjectMeta;
 use operator_api::labels;
+use operator_domain::identifier::ZoneName;
 
 use super::super::{ADMIN_PORT, CLIENT_PORT, Desired, PEER_PORT, all_labels, label_selector};
 use super::CONTAINER;
@@ -48,7 +49,7 @@ fn affinity(desired: &Desired) -> Affinity {
     let zones = NodeSelectorRequirement {
         key: labels::TOPOLOGY_ZONE.into(),
         operator: "In".into(),
-        values: Some(desired.zones.clone()),
+        values: Some(desired.zones.iter().map(ToString::to_string).collect()),
     };
     let term = NodeSelectorTerm { match_expressions: Some(vec![zones]), match_fields: None };
     let apart = PodAffinityTerm {
@@ -68,6 +69,17 @@ fn affinity(desired: &Desired) -> Affinity {
         }),
         ..Affinity::default()
     }
+}
+
+/// The zones that [`affinity`] wrote into a template.
+pub(super) fn zones(template: &PodTemplateSpec) -> Vec<ZoneName> {
+    let affinity = template.spec.as_ref().and_then(|spec| spec.affinity.as_ref());
+    let nodes = affinity.and_then(|affinity| affinity.node_affinity.as_ref());
+    let required = nodes.and_then(|nodes| nodes.required_during_scheduling_ignored_during_execution.as_ref());
+    let terms = required.into_iter().flat_map(|selector| &selector.node_selector_terms);
+    let requirements = terms.filter_map(|term| term.match_expressions.as_ref()).flatten();
+    let names = requirements.filter(|it| it.key == labels::TOPOLOGY_ZONE).filter_map(|it| it.values.as_ref()).flatten();
+    names.filter_map(|name| name.parse().ok()).collect()
 }
 
 fn container(desired: &Desired) -> Container {
