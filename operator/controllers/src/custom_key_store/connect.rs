@@ -24,7 +24,7 @@ use super::{
     error::StoreError,
     failure::{self, ConnectFailure},
     kmsuser::{self, Hsm},
-    members::{members, unlisted},
+    members::{places, unlisted},
     observe, state,
     status::{self, Findings},
 };
@@ -82,7 +82,7 @@ pub(super) async fn run(context: &Context, store: CustomKeyStore) -> Result<Esta
     let prints = dial::delegates(context, &cluster_id).await?;
     progress(context, &mut store, ConnectStep::LogIn).await?;
     let supplied = credentials::supplied(context, &store).await?;
-    let places = cluster.spec.availability_zones.len().max(members(&cluster).len());
+    let places = places(&cluster);
     let mut work = rotate::Work { context, cluster_id: &cluster_id, hsms, pending, places, supplied };
     rotate::rotate(&mut work, &mut store).await?;
     progress(context, &mut store, ConnectStep::StayLoggedIn).await?;

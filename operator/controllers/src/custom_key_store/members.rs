@@ -48,6 +48,18 @@ pub(crate) fn are_all_listed(cluster: &CloudHsmCluster) -> bool {
     cluster.status.as_ref().is_some_and(|status| holds(&status.conditions, HSMS_LISTED))
 }
 
+/// How many HSMs the cluster is to have, whether they are listed or not. Its spec says that; if it was refused, the cluster has others than those, and
+/// only its own controller knows how many: more than can be counted here.
+pub(crate) fn places(cluster: &CloudHsmCluster) -> usize {
+    // What was accepted is the spec that was looked at, and that may be an older one.
+    let looked_at = cluster.status.as_ref().filter(|status| status.observed_generation == cluster.metadata.generation);
+    if looked_at.is_some_and(|status| holds(&status.conditions, "Accepted")) {
+        cluster.spec.availability_zones.len().max(members(cluster).len())
+    } else {
+        usize::MAX
+    }
+}
+
 /// Stands for the HSMs that nobody can name, let alone tell: their cluster's object is gone, or came back and does not list all of them yet.
 pub(super) fn unlisted(store: &CustomKeyStore, cluster: Option<&CloudHsmCluster>) -> Option<String> {
     if cluster.is_some_and(are_all_listed) {
@@ -134,6 +146,24 @@ mod tests {
         }
         let told = unlisted(&store, None).unwrap();
         assert!(told.contains("cluster-abcdefghijkabcde") && told.contains("kubectl keystore recover"), "{told}");
+    }
+
+    /// INV-24: a password that an HSM nobody counts may have is not forgotten.
+    #[test]
+    fn a_cluster_has_as_many_places_as_its_spec_says_unless_that_was_refused() {
+        for (accepted, zones, listed, want) in
+            [(Some(true), 3, 2, 3), (Some(true), 2, 3, 3), (Some(false), 2, 2, usize::MAX), (None, 3, 0, usize::MAX)]
+        {
+            let ids = ["hsm-a", "hsm-b", "hsm-c"].into_iter().take(listed);
+            let mut cluster = cluster(ids.map(|id| hsm(id, "1a", HsmState::Active, None)).collect());
+            cluster.spec.availability_zones = (0..zones).map(|zone| format!("zone-{zone}")).collect();
+            let finding = accepted.map(|accepted| Finding::new("Accepted", accepted, "R", ""));
+            let conditions = merge(&[], finding.into_iter().collect(), None, Timestamp::UNIX_EPOCH);
+            cluster.status.as_mut().unwrap().conditions = conditions;
+            assert_eq!(places(&cluster), want, "{accepted:?} {zones} {listed}");
+            cluster.metadata.generation = Some(2);
+            assert_eq!(places(&cluster), usize::MAX, "an older spec was looked at");
+        }
     }
 
     #[test]

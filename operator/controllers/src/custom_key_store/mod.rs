@@ -28,8 +28,8 @@ mod validate;
 pub use connections::{Connections, LoggedIn};
 pub use error::StoreError;
 pub use gateways::Gateways;
-pub(crate) use members::are_all_listed;
 pub use members::{Member, members};
+pub(crate) use members::{are_all_listed, places};
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    custom_key_store::{Member, members},
+    custom_key_store::{Member, are_all_listed, members, places},
     read::ReadError,
     recovery,
 };
@@ -50,7 +50,7 @@ pub(super) async fn observe(context: &Context, key: &KmsKey, silent: &mut Silent
         None => None,
     };
     let members = cluster.as_ref().map(members).unwrap_or_default();
-    let expected = cluster.as_ref().map_or(0, |cluster| cluster.spec.availability_zones.len()).max(members.len());
+    let expected = cluster.as_ref().map_or(0, |cluster| expected(cluster, members.len()));
     let sessions = connected.map(|store| sessions(context, store)).unwrap_or_default();
     let key_id = key.spec.key_id.as_deref().map(parse_id).transpose()?;
     let answers = ask(sessions, key, key_id, silent, &context.silences).await;
@@ -111,10 +111,16 @@ async fn former(context: &Context, key: &KmsKey) -> Result<Option<identifier::Ke
     recorded.map(|id| id.parse().map_err(|_| KeyError::Malformed("the recovery record"))).transpose()
 }
 
-/// Whether there is an HSM in the status for each zone of the spec.
+/// Of how many HSMs the question for material under a name is, `listed` of which can be asked at best. A list that has every HSM is enough to tell,
+/// whatever became of the spec.
+fn expected(cluster: &CloudHsmCluster, listed: usize) -> usize {
+    if are_all_listed(cluster) { cluster.spec.availability_zones.len().max(listed) } else { places(cluster) }
+}
+
+/// Whether the status has every HSM that there may be, and one for each zone of the spec.
 fn knows_all(cluster: &CloudHsmCluster) -> bool {
     let known: Vec<_> = members(cluster).into_iter().map(|member| member.availability_zone).collect();
-    cluster.spec.availability_zones.iter().all(|zone| known.contains(zone))
+    are_all_listed(cluster) && cluster.spec.availability_zones.iter().all(|zone| known.contains(zone))
 }
 
 fn intent(intent: &operator_api::kms_key::MaterialIntent) -> Intent {
@@ -185,7 +191,11 @@ fn parse_fingerprint(text: &str) -> Result<Fingerprint, KeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use operator_api::{CustomKeyStoreSpec, CustomKeyStoreStatus, KmsKeySpec};
+    use crate::conditions::{Finding, merge};
+    use operator_api::cloud_hsm_cluster::HSMS_LISTED;
+    use operator_api::{
+        CloudHsmClusterSpec, CloudHsmClusterStatus, CustomKeyStoreSpec, CustomKeyStoreStatus, KmsKeySpec,
+    };
 
     fn store(state: ConnectionState) -> CustomKeyStore {
         let spec = CustomKeyStoreSpec { custom_key_store_id: Some("cks-1".into()), ..CustomKeyStoreSpec::default() };
@@ -214,6 +224,36 @@ mod tests {
         }
         let one_zone = [member("local-1a", true), member("local-1b", false)];
         assert_eq!(refused(Some(&connected), &one_zone), Some("CloudHsmClusterInvalidConfigurationException"));
+    }
+
+    /// INV-13, INV-19: (zones of the spec, zones of listed HSMs, conditions that hold) and how many HSMs are to be asked for material under a name, and
+    /// whether a key that none of them has is lost.
+    #[test]
+    fn what_the_listed_hsms_do_not_have_is_nowhere_only_if_no_hsm_can_be_missing_from_the_list() {
+        for (spec, listed, conditions, asked, all) in [
+            ("abc", "abc", ["Accepted", HSMS_LISTED], 3, true),
+            ("abc", "ab", ["Accepted", HSMS_LISTED], 3, false),
+            ("ab", "abc", ["", HSMS_LISTED], 3, true),
+            ("abc", "ab", ["Accepted", ""], 3, false),
+            ("abc", "abc", ["Accepted", ""], 3, false),
+            ("ab", "ab", ["", ""], usize::MAX, false),
+        ] {
+            let status = serde_json::json!({
+                "hsms": listed.chars().map(|zone| serde_json::json!({
+                    "hsmId": format!("hsm-aaaaaaaaaa{zone}"), "availabilityZone": zone, "podName": "p", "state": "ACTIVE",
+                    "identityFingerprint": "ab".repeat(32),
+                })).collect::<Vec<_>>(),
+            });
+            let mut status: CloudHsmClusterStatus = serde_json::from_value(status).unwrap();
+            let holding = conditions.into_iter().filter(|kind| !kind.is_empty());
+            let found = holding.map(|kind| Finding::new(kind, true, "R", "")).collect();
+            status.conditions = merge(&[], found, None, jiff::Timestamp::UNIX_EPOCH);
+            let mut cluster = CloudHsmCluster::new("c", CloudHsmClusterSpec::default());
+            cluster.spec.availability_zones = spec.chars().map(String::from).collect();
+            cluster.status = Some(status);
+            let seen = (expected(&cluster, members(&cluster).len()), knows_all(&cluster));
+            assert_eq!(seen, (asked, all), "{spec} {listed} {conditions:?}");
+        }
     }
 
     fn key(namespace: &str, name: &str) -> KmsKey {

@@ -37,7 +37,7 @@ pub(super) struct Work<'a> {
     pub(super) hsms: Vec<Hsm>,
     /// HSMs that were lost on the way.
     pub(super) pending: Vec<String>,
-    /// HSMs that the cluster is to have; more than `hsms` and `pending` while some still join.
+    /// HSMs that the cluster is to have; more than `hsms` and `pending` while some still join, or while nobody can count them.
     pub(super) places: usize,
     /// The user's own password, if the store names one.
     pub(super) supplied: Option<TenantEntry>,
