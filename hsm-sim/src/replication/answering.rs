@@ -164,7 +164,7 @@ impl Serve for PeerPort {
         let frame = &frame;
         if let Err(code) = self.peer() {
             let name = command_name(frame.header.command);
-            let why = format_args!("{name}: the roster does not list the peer any more");
+            let why = format_args!("{name}: the roster does not list the peer");
             self.hsm.refusals.note(Refused::Command, Some(&self.address), why);
             return refusal(frame, code);
         }

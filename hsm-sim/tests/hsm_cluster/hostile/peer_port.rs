@@ -101,7 +101,7 @@ pub(super) async fn a_peer_that_was_struck_off_the_roster_is_refused_what_it_ask
     let deadline = Instant::now() + PATIENCE;
     let line = loop {
         let log = files.log_text();
-        if let Some(line) = log.lines().find(|line| line.contains("the roster does not list the peer any more")) {
+        if let Some(line) = log.lines().find(|line| line.contains("the roster does not list the peer")) {
             break line.to_owned();
         }
         assert!(Instant::now() < deadline, "it was not told of: {log}");
