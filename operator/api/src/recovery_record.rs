@@ -83,6 +83,10 @@ pub struct RecoveryRecord {
     /// `metadata.uid` of the object that the record was last written for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
+    /// When that object was created. One identity may be recorded for several names, when it was adopted under another one: the youngest of their
+    /// objects had it last. Absent from records of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Time>,
     /// When the object was removed on its own, and not along with its namespace or its definition. Only kinds that hold no material of
     /// their own can be: a store without keys, an alias.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,7 +118,14 @@ impl RecoveryRecord {
         let api_version = format!("{GROUP}/{VERSION}");
         let object_now =
             json!({ "apiVersion": api_version, "kind": kind.as_str(), "metadata": metadata, "spec": spec });
-        Self { uid: object.uid(), removed: None, arn: None, cluster_id: None, object: object_now }
+        Self {
+            uid: object.uid(),
+            created: object.creation_timestamp(),
+            removed: None,
+            arn: None,
+            cluster_id: None,
+            object: object_now,
+        }
     }
 
     /// The kind; `None` for one that this program does not know.
@@ -166,6 +177,7 @@ mod tests {
         let mut key = KmsKey::new("orders.v1", spec);
         key.metadata.namespace = Some("team-a".into());
         key.metadata.uid = Some("u-1".into());
+        key.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
         key.metadata.resource_version = Some("7".into());
         key.metadata.labels = Some([("app".to_owned(), "orders".to_owned())].into());
         key.metadata.annotations = Some([("note".to_owned(), "hunter2".to_owned())].into());
@@ -181,6 +193,7 @@ mod tests {
         let again: KmsKey = serde_json::from_value(record.object.clone()).unwrap();
         assert_eq!(again.spec, key().spec);
         assert_eq!(again.metadata.labels, key().metadata.labels);
+        assert!(record.created.is_some() && record.created == key().metadata.creation_timestamp);
         assert_eq!(serde_json::from_str::<RecoveryRecord>(&text).unwrap(), record);
     }
 

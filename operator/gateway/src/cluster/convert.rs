@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use operator_api::cloud_hsm_cluster::{ClusterState, HsmState};
 use operator_api::custom_key_store::WantedConnection;
 use operator_api::kms_key::KeyState;
-use operator_api::reason::ID_IN_USE;
+use operator_api::reason::is_refused_copy;
 use operator_api::{CloudHsmCluster, ConnectionState, CustomKeyStore, KmsAlias, KmsKey};
 
 use crate::index::{AliasEntry, ClusterEntry, KeyEntry, PublishedKey, Rejection, StoreEntry};
@@ -71,8 +71,7 @@ pub(super) fn store(object: &CustomKeyStore) -> Option<StoreEntry> {
     let (spec, status) = (&object.spec, object.status.clone().unwrap_or_default());
     let custom_key_store_id: Arc<str> = spec.custom_key_store_id.as_deref()?.into();
     let accepted = status.cloud_hsm_cluster_id.is_some() && status.trust_anchor_certificate.is_some();
-    let copied = rejection(&status.conditions).is_some_and(|rejection| rejection.reason == ID_IN_USE);
-    if !accepted || copied {
+    if !accepted || is_refused_copy(&status.conditions) {
         return None;
     }
     Some(StoreEntry {

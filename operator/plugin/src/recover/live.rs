@@ -16,6 +16,8 @@ pub(crate) struct Object {
     pub(crate) resource_version: String,
     /// It has a `deletionTimestamp`.
     pub(crate) terminating: bool,
+    /// The controllers have refused it as a copy: it says an id that it does not have.
+    pub(crate) refused: bool,
     pub(crate) spec: Value,
 }
 
@@ -52,7 +54,7 @@ impl World {
         let at = self.objects.len();
         let place = |last: &str| (object.kind, object.namespace.clone(), last.to_owned());
         self.by_name.insert(place(&object.name), at);
-        if let Some(identity) = object.identity() {
+        if let Some(identity) = object.identity().filter(|_| !object.refused) {
             self.by_identity.insert(place(identity), at);
         }
         self.objects.push(object);
@@ -67,6 +69,7 @@ impl World {
         self.objects.get(*at)
     }
 
+    /// The object that has an identity.
     pub(crate) fn with_identity(&self, kind: RecordedKind, namespace: &str, identity: &str) -> Option<&Object> {
         let at = self.by_identity.get(&(kind, namespace.to_owned(), identity.to_owned()))?;
         self.objects.get(*at)

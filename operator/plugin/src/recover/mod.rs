@@ -1,5 +1,6 @@
 //! `kubectl keystore recover`: reads records and objects, shows the plan, carries it out line by line.
 
+mod claims;
 pub(crate) mod live;
 mod plan;
 mod records;
@@ -7,8 +8,10 @@ mod records;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
+use operator_api::reason::is_refused_copy;
 use operator_api::{RecordedKind, RecoveryRecord};
 use strum::IntoEnumIterator;
 
@@ -62,6 +65,8 @@ async fn world(server: &ApiServer) -> Result<World> {
 
 fn seen(kind: RecordedKind, mut object: DynamicObject) -> Object {
     let spec = object.data["spec"].take();
+    let conditions: Vec<Condition> =
+        serde_json::from_value(object.data["status"]["conditions"].take()).unwrap_or_default();
     let tenant = spec["namespace"].as_str().map(str::to_owned).filter(|_| kind == RecordedKind::KeystoreAccount);
     Object {
         kind,
@@ -70,6 +75,7 @@ fn seen(kind: RecordedKind, mut object: DynamicObject) -> Object {
         uid: object.uid().unwrap_or_default(),
         resource_version: object.resource_version().unwrap_or_default(),
         terminating: object.metadata.deletion_timestamp.is_some(),
+        refused: is_refused_copy(&conditions),
         spec,
     }
 }

@@ -3,12 +3,17 @@
 //! Invariant: no object that exists is changed but by giving it the identity it lacks; no identity is given to two objects; nothing here could
 //! make key material, because every key in a plan names material that exists (D2, INV-13).
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use operator_api::{RecordedKind, RecoveryRecord};
 use serde_json::{Map, Value};
 
+use super::claims::{Claims, created};
 use super::live::{Object, World};
+
+/// How a name gets an id that another name has, or had last.
+const BY_HAND: &str = "create it from its record by hand (docs/recovery.md, \"Two names of one id\")";
 
 /// What becomes of one record.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,9 +58,12 @@ pub(crate) struct Plan<'a> {
 /// Decides about every record, in the order of kinds: what an object refers to before the object.
 pub(crate) fn plan<'a>(records: &'a [RecoveryRecord], world: &'a World, with_removed: bool) -> Plan<'a> {
     let mut sorted: Vec<_> = records.iter().filter_map(|record| Some((record.kind()?, record))).collect();
-    sorted.sort_by_key(|(kind, record)| (*kind, record.namespace(), record.name(), record.identity()));
-    let (needed, aliases) = (needed_stores(&sorted), alias_names(world));
-    let mut judge = Judge { world, with_removed, needed, aliases, done: BTreeMap::new() };
+    // What a name stood for last comes before what it stood for earlier.
+    sorted.sort_by_key(|(kind, record)| {
+        (*kind, record.namespace(), record.name(), Reverse(created(record)), record.identity())
+    });
+    let (needed, aliases, claims) = (needed_stores(&sorted), alias_names(world), Claims::of(&sorted));
+    let mut judge = Judge { world, with_removed, needed, claims, aliases, done: BTreeMap::new() };
     let mut plan = Plan::default();
     for (kind, record) in sorted {
         let verdict = judge.verdict(kind, record);
@@ -95,6 +103,7 @@ struct Judge<'a> {
     world: &'a World,
     with_removed: bool,
     needed: BTreeSet<(&'a str, &'a str)>,
+    claims: Claims<'a>,
     /// Who has, or will have, an alias name.
     aliases: BTreeMap<(&'a str, &'a str), &'a str>,
     /// What of the records is or will be there, by name.
@@ -111,14 +120,20 @@ impl<'a> Judge<'a> {
 
     fn verdict(&self, kind: RecordedKind, record: &'a RecoveryRecord) -> Verdict {
         let (namespace, name) = (record.namespace(), record.name());
-        let same = record.identity().and_then(|identity| self.world.with_identity(kind, namespace, identity));
-        if let Some(object) = same.or_else(|| self.world.named(kind, namespace, name)) {
+        let here = self.world.named(kind, namespace, name);
+        if let Some(object) = here.filter(|object| object.identity() == record.identity()) {
+            return self.there(record, object);
+        }
+        if let Some(taken) = self.taken(kind, record).filter(|_| here.is_some() || self.stands(kind, record)) {
+            return taken;
+        }
+        if let Some(object) = here {
             return self.there(record, object);
         }
         if self.world.namespaces.get(namespace) == Some(&true) {
             return Verdict::Wait(format!("namespace {namespace} is being deleted: wait until it is gone"));
         }
-        if let Some(removed) = record.removed.as_ref().filter(|_| !self.is_wanted(kind, record)) {
+        if let Some(removed) = record.removed.as_ref().filter(|_| !self.stands(kind, record)) {
             return Verdict::LeftOut(format!("its owner removed it at {}; --removed brings it back", removed.0));
         }
         if let Some(parent) = self.parent_that_goes(kind, record) {
@@ -130,17 +145,47 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn is_wanted(&self, kind: RecordedKind, record: &RecoveryRecord) -> bool {
+    /// Whether the record's object is to be there: its owner did not remove it, or it is wanted all the same.
+    fn stands(&self, kind: RecordedKind, record: &RecoveryRecord) -> bool {
         let needed = kind == RecordedKind::CustomKeyStore && self.needed.contains(&(record.namespace(), record.name()));
-        self.with_removed || needed
+        record.removed.is_none() || self.with_removed || needed
+    }
+
+    /// Whether the record may keep other names from its identity: not if the object of its name was refused, because another had it by then.
+    fn is_claim(&self, kind: RecordedKind, record: &RecoveryRecord) -> bool {
+        let here = self.world.named(kind, record.namespace(), record.name());
+        let refused = here.is_some_and(|object| object.refused && object.identity() == record.identity());
+        self.stands(kind, record) && !refused
+    }
+
+    /// Who else has the record's identity: an object of another name, or the object of another record, if nothing says that it is the older one.
+    fn taken(&self, kind: RecordedKind, record: &RecoveryRecord) -> Option<Verdict> {
+        let identity = record.identity()?;
+        let there = self.world.with_identity(kind, record.namespace(), identity);
+        if let Some(other) = there.filter(|other| other.terminating) {
+            return Some(being_deleted(other));
+        }
+        if let Some(other) = there {
+            let name = &other.name;
+            return Some(Verdict::LeftOut(format!(
+                "{identity} is {kind} {name} now; to have it under this name {BY_HAND}"
+            )));
+        }
+        let other = self.claims.rival(kind, record, |other| self.is_claim(kind, other))?;
+        let name = other.name();
+        let last = if created(other) > created(record) {
+            format!("{identity} was {kind} {name} last, whose record stands for it")
+        } else {
+            format!("{identity} is recorded for {kind} {name} too, and not which had it last")
+        };
+        Some(Verdict::Conflict(format!("{last}; to have it under this name {BY_HAND}")))
     }
 
     /// An object of the record's identity or name exists.
     fn there(&self, record: &RecoveryRecord, object: &Object) -> Verdict {
         let kind = object.kind;
         if object.terminating {
-            let left = "is being deleted: wait until it is gone, or see which finalizer keeps it";
-            return Verdict::Wait(format!("{kind} {} {left}", object.name));
+            return being_deleted(object);
         }
         match (object.identity(), record.identity()) {
             (here, recorded) if here == recorded => Verdict::Present,
@@ -217,6 +262,11 @@ impl<'a> Judge<'a> {
         let planned = self.done.get(&(kind, namespace, name)).map(|record| &record.object["spec"]);
         planned.or_else(|| self.world.named(kind, namespace, name).map(|object| &object.spec))
     }
+}
+
+fn being_deleted(object: &Object) -> Verdict {
+    let left = "is being deleted: wait until it is gone, or see which finalizer keeps it";
+    Verdict::Wait(format!("{} {} {left}", object.kind, object.name))
 }
 
 /// An object that was declared anew, without an id, takes the recorded one if it refers to the same things.

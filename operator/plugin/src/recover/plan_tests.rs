@@ -1,5 +1,8 @@
 //! The plan by table, and by random histories of loss.
 
+#[path = "plan_twins_tests.rs"]
+mod twins;
+
 use super::*;
 use operator_api::RecordedKind::{CloudHsmCluster, CustomKeyStore, KeystoreAccount, KmsAlias, KmsKey};
 use proptest::prelude::*;
@@ -58,6 +61,7 @@ fn object(kind: RecordedKind) -> Object {
         uid: format!("old-{kind}"),
         resource_version: "1".into(),
         terminating: false,
+        refused: false,
         spec: spec(kind),
     }
 }
@@ -137,13 +141,6 @@ fn a_name_that_stands_for_another_identity_is_a_conflict_and_nothing_is_overwrit
     let verdicts: Vec<_> = plan(&all, &empty, false).steps.into_iter().filter(|step| step.kind == KmsKey).collect();
     assert_eq!(verdicts[0].verdict, Verdict::Create);
     assert!(matches!(verdicts[1].verdict, Verdict::Conflict(_)));
-}
-
-#[test]
-fn a_key_whose_identity_lives_under_another_name_is_not_created_a_second_time() {
-    let mut renamed = object(KmsKey);
-    renamed.name = "k-adopted".into();
-    assert_eq!(verdict(&[record(KmsKey)], &world(vec![renamed]), KmsKey), Verdict::Present);
 }
 
 /// D8: the store of that name may stand on other HSMs by now.

@@ -1,5 +1,6 @@
 //! Objects as a user or controller writes them, and what the index then knows.
 
+use operator_api::reason::ID_IN_USE;
 use serde_json::{Value, json};
 
 use super::*;
