@@ -12,6 +12,7 @@ use e2e::wait::{Look, until};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use operator_api::KmsKey;
 use operator_api::kms_key::KeyState;
+use operator_api::labels::UNPROTECT;
 use serde_json::{Value, json};
 
 /// INV-49: a state is shown when the HSMs have it, also when it was declared while nobody led.
@@ -79,7 +80,9 @@ async fn deleting_a_key_object_is_refused_and_past_that_loses_no_material_and_ma
     keys.create(&PostParams::default(), &manifest(NAME, &adopt)?).await?;
     let adopted = tenant.key_reaches(NAME, KeyState::Enabled).await?;
     assert_eq!(adopted.spec.material_fingerprint, old.spec.material_fingerprint);
-    assert_eq!(adopted.status.and_then(|status| status.arn), old.status.and_then(|status| status.arn));
+    assert_eq!(adopted.status.and_then(|status| status.arn), old.status.clone().and_then(|status| status.arn));
+    delete(&tenant, NAME).await?;
+    whoever_holds_an_id_keeps_it(&installation, &tenant, &old).await?;
 
     let lost = json!({
         "customKeyStoreRef": { "name": NAME }, "keyId": "0a1b2c3d-0000-4000-8000-000000000000",
@@ -89,6 +92,19 @@ async fn deleting_a_key_object_is_refused_and_past_that_loses_no_material_and_ma
     object::says(&keys, "lost", "MaterialLost", "NoHsmHasIt").await?;
     let shown = keys.get("lost").await?.status.and_then(|status| status.key_state);
     assert_ne!(shown, Some(KeyState::Enabled), "other material took its place");
+    Ok(())
+}
+
+/// D2: `old` was lost and its id adopted under another name; then its manifest comes back, and would disable the key.
+async fn whoever_holds_an_id_keeps_it(installation: &Installation, tenant: &Tenant, old: &KmsKey) -> Result<()> {
+    let adopt = json!({ "customKeyStoreRef": { "name": NAME }, "keyId": old.spec.key_id });
+    let again = json!({ "customKeyStoreRef": { "name": NAME }, "keyId": old.spec.key_id, "enabled": false });
+    tenant.keys().create(&PostParams::default(), &manifest("adopter", &adopt)?).await?;
+    tenant.key_reaches("adopter", KeyState::Enabled).await?;
+    tenant.keys().create(&PostParams::default(), &manifest(NAME, &again)?).await?;
+    condition(tenant, NAME, "Accepted", "IdInUse").await?;
+    assert_eq!(usable_on_each(installation, tenant, old).await?, [true; 3]);
+    tenant.key_reaches("adopter", KeyState::Enabled).await?;
     Ok(())
 }
 
@@ -107,6 +123,7 @@ async fn patch(tenant: &Tenant, key: &str, change: Value) -> Result<()> {
 
 fn manifest(name: &str, spec: &Value) -> Result<KmsKey> {
     Ok(serde_json::from_value(json!({
-        "apiVersion": "keystores.dev/v1alpha1", "kind": "KmsKey", "metadata": { "name": name }, "spec": spec,
+        "apiVersion": "keystores.dev/v1alpha1", "kind": "KmsKey", "spec": spec,
+        "metadata": { "name": name, "annotations": { UNPROTECT: "true" } },
     }))?)
 }

@@ -16,7 +16,7 @@ use crate::certificate::expiry::Ends;
 use crate::custom_key_store::{Connections, Gateways};
 use crate::fences::Fences;
 use crate::keystore_account::Accounts;
-use crate::kms_key::{Silences, WokenBy};
+use crate::kms_key::{KeyIds, Silences, WokenBy};
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::recovery::Written;
@@ -139,6 +139,8 @@ pub struct Context {
     pub stores: SharedStore<CustomKeyStore>,
     /// The key controller's cache.
     pub keys: SharedStore<KmsKey>,
+    /// The key ids that more than one object says.
+    pub key_ids: KeyIds,
     /// What the key controller's own watch last saw of each store.
     pub woken_by: WokenBy,
 }
@@ -166,6 +168,7 @@ impl Context {
             gateways: Gateways::default(),
             stores: SharedStore::default(),
             keys: SharedStore::default(),
+            key_ids: KeyIds::default(),
             woken_by: WokenBy::default(),
         }
     }

@@ -23,26 +23,28 @@ pub trait Identified: Object {
     /// The id, once the object has one.
     fn id(&self) -> Option<&str>;
 
-    /// Whether the status shows that the controllers have put the object in charge of what the id names. A manifest cannot say that.
+    /// Whether the controllers have put the object in charge of what the id names: the status shows it, or what else no manifest can say.
     fn is_in_charge(&self) -> bool;
 }
 
 /// What speaks for an object that says an id; the highest has it. In this order: it is in charge already; its name is recorded for the id, as
-/// after a restore; it is the oldest, because a copy is younger than its original.
+/// after a restore, and for an object that is younger than those of other names, as it is when they lost the id to it; it is the oldest, because a
+/// copy is younger than its original.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Right {
     in_charge: bool,
-    recorded: bool,
+    /// When the recorded object was created; records of older versions do not say.
+    recorded: Option<Option<Timestamp>>,
     /// The uid decides between objects of one second.
     age: Reverse<(Option<Timestamp>, Option<String>)>,
 }
 
 impl Right {
     fn of<K: Identified>(object: &K, records: &[RecoveryRecord]) -> Self {
-        let recorded = |record: &RecoveryRecord| record.removed.is_none() && record.identity() == object.id();
+        let standing = records.iter().filter(|record| record.removed.is_none() && record.identity() == object.id());
         Self {
             in_charge: object.is_in_charge(),
-            recorded: records.iter().any(recorded),
+            recorded: standing.map(|record| record.created.as_ref().map(|time| time.0)).max(),
             age: Reverse((object.creation_timestamp().map(|time| time.0), object.uid())),
         }
     }
@@ -59,6 +61,18 @@ pub async fn owner<K: Identified>(context: &Context, object: &K) -> Result<Optio
     let all = listed.map_err(ReadError::of(format!("the objects of kind {}", K::RECORDED.as_str())))?;
     let mut others = all.items;
     others.retain(|other| other.uid() != object.uid() && other.id() == Some(id));
+    owner_among(context, object, others).await
+}
+
+/// The one of `others`, which all say the id of `object`, that the id belongs to; `None` if it belongs to `object`.
+///
+/// # Errors
+/// [`RecoveryError`]; then nothing may be done under the id.
+pub async fn owner_among<K: Identified>(
+    context: &Context,
+    object: &K,
+    others: Vec<K>,
+) -> Result<Option<K>, RecoveryError> {
     // Whoever alone is in charge goes on, also while records cannot be read.
     if others.is_empty() || (object.is_in_charge() && !others.iter().any(K::is_in_charge)) {
         return Ok(None);
@@ -152,6 +166,19 @@ mod tests {
     fn of_two_objects_of_one_second_exactly_one_has_the_id() {
         let (one, two) = (store("a", 10), store("b", 10));
         assert_ne!(outranks((&one, &[]), (&two, &[])), outranks((&two, &[]), (&one, &[])));
+    }
+
+    /// D2: an id was adopted under another name, and the manifest of its first one is applied again; or both names are restored.
+    #[test]
+    fn of_two_recorded_names_the_one_in_service_has_the_id_and_else_the_one_that_had_it_last() {
+        let (first, later) = (store("first", 10), store("later", 20));
+        let (of_first, of_later) = ([record(&first)], [record(&later)]);
+        let again = store("first", 30);
+        assert!(outranks((&accepted(later.clone()), &of_later), (&again, &of_first)), "it goes on");
+        assert!(outranks((&later, &of_later), (&again, &of_first)), "both came back without a status");
+        assert!(outranks((&accepted(again), &of_first), (&later, &of_later)), "whoever is in service stays so");
+        let undated = RecoveryRecord { created: None, ..record(&first) };
+        assert!(outranks((&later, &of_later), (&first, &[undated])), "a record of an older version");
     }
 
     /// INV-41: what was removed on purpose, and what stands for another id, speaks for nobody.

@@ -7,6 +7,7 @@ mod apply;
 mod ask;
 mod error;
 mod findings;
+mod holder;
 mod observe;
 mod record;
 mod silence;
@@ -44,6 +45,7 @@ use ask::Silent;
 use observe::Observed;
 use status::Outcome;
 
+pub use holder::KeyIds;
 pub use silence::Silences;
 pub use wake::WokenBy;
 
@@ -56,11 +58,17 @@ const MOST_STEPS: usize = 12;
 pub async fn run(context: Arc<Context>, stop: CancellationToken) {
     let (keys, writer) = reflector::store();
     context.keys.fill(keys.clone());
+    let key_ids = context.key_ids.clone();
     // Our own status writes are no reason to look again.
     let changed = watcher(Api::<KmsKey>::all(context.client.clone()), watcher::Config::default())
         .default_backoff()
         .reflect(writer)
         .applied_objects()
+        .inspect(move |seen| {
+            if let Ok(key) = seen {
+                key_ids.note(key);
+            }
+        })
         .predicate_filter(predicates::generation.combine(predicates::finalizers), PredicateConfig::default());
     let stores = watch::<CustomKeyStore>(&context, wake::connection);
     let in_service = watch::<CustomKeyStore>(&context, wake::service);

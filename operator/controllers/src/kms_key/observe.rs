@@ -14,6 +14,7 @@ use operator_domain::{
 use super::{
     ask::{self, Silent, ask},
     error::KeyError,
+    holder,
 };
 use crate::{
     context::Context,
@@ -79,28 +80,11 @@ pub(super) async fn observe(context: &Context, key: &KmsKey, silent: &mut Silent
         fingerprint: key.spec.material_fingerprint.as_deref().map(parse_fingerprint).transpose()?,
         preconditions: preconditions(store.as_ref(), &members),
         adoption,
-        original: original(context, key, &records).await?,
+        original: Box::pin(holder::original(context, key, &records)).await?,
         hsms_are_all_known: cluster.is_some_and(|cluster| knows_all(&cluster)),
         hsms,
     };
     Ok(Observed { store, facts, sessions, holders, records })
-}
-
-/// The name of the object that the key id belongs to, if that is another one. The HSMs know for which name they made the material: while the
-/// object of that name stands for the same key, this one is a copy of its manifest (D2). Without it the material is there to be adopted under
-/// any name. A key that has shown its ARN was in use before anybody looked for copies, and stays so.
-async fn original(context: &Context, key: &KmsKey, records: &[KeyRecord]) -> Result<Option<String>, KeyError> {
-    let is_shown = key.status.as_ref().is_some_and(|status| status.arn.is_some());
-    let Some(named) = other_name(key, records).filter(|_| !is_shown) else { return Ok(None) };
-    let api = Api::<KmsKey>::namespaced(context.client.clone(), &key.namespace().unwrap_or_default());
-    let read = api.get_opt(named).await.map_err(ReadError::of("the KmsKey that the material was made for"))?;
-    Ok(read.filter(|read| read.spec.key_id == key.spec.key_id).map(|read| read.name_any()))
-}
-
-/// The name for which the HSMs made the material, if it is not this object's.
-fn other_name<'a>(key: &KmsKey, records: &'a [KeyRecord]) -> Option<&'a str> {
-    let name = key.name_any();
-    records.iter().map(|record| record.name.as_str()).find(|recorded| *recorded != name)
 }
 
 /// The key that the object's name is recorded for: its material may lie in a cluster that the store does not use any more, where no HSM of the
@@ -193,9 +177,7 @@ mod tests {
     use super::*;
     use crate::conditions::{Finding, merge};
     use operator_api::cloud_hsm_cluster::HSMS_LISTED;
-    use operator_api::{
-        CloudHsmClusterSpec, CloudHsmClusterStatus, CustomKeyStoreSpec, CustomKeyStoreStatus, KmsKeySpec,
-    };
+    use operator_api::{CloudHsmClusterSpec, CloudHsmClusterStatus, CustomKeyStoreSpec, CustomKeyStoreStatus};
 
     fn store(state: ConnectionState) -> CustomKeyStore {
         let spec = CustomKeyStoreSpec { custom_key_store_id: Some("cks-1".into()), ..CustomKeyStoreSpec::default() };
@@ -254,21 +236,6 @@ mod tests {
             let seen = (expected(&cluster, members(&cluster).len()), knows_all(&cluster));
             assert_eq!(seen, (asked, all), "{spec} {listed} {conditions:?}");
         }
-    }
-
-    fn key(namespace: &str, name: &str) -> KmsKey {
-        let mut key = KmsKey::new(name, KmsKeySpec::default());
-        key.metadata.namespace = Some(namespace.into());
-        key
-    }
-
-    /// D2.
-    #[test]
-    fn material_that_was_made_for_another_name_says_which_object_may_be_the_original() {
-        let records = [ask::tests::record()];
-        assert_eq!(other_name(&key("team-a", "k"), &records), None);
-        assert_eq!(other_name(&key("team-a", "a-copy"), &records), Some("k"));
-        assert_eq!(other_name(&key("team-a", "a-copy"), &[]), None, "no HSM has said anything");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::conditions::holds;
 use crate::custom_key_store::members;
 
 /// What is hashed is compared within this process only.
-const HASHER: BuildHasherDefault<DefaultHasher> = BuildHasherDefault::new();
+pub(super) const HASHER: BuildHasherDefault<DefaultHasher> = BuildHasherDefault::new();
 
 /// What of a store matters to all its keys: not the count of keys in its status, or each new key would wake all others.
 pub(super) fn connection(store: &CustomKeyStore) -> Option<u64> {
