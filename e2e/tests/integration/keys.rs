@@ -12,7 +12,6 @@ use e2e::wait::{Look, until};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use operator_api::KmsKey;
 use operator_api::kms_key::KeyState;
-use operator_api::labels::UNPROTECT;
 use serde_json::{Value, json};
 
 /// INV-49: a state is shown when the HSMs have it, also when it was declared while nobody led.
@@ -70,8 +69,7 @@ async fn deleting_a_key_object_is_refused_and_past_that_loses_no_material_and_ma
     ensure!(refused.is_err(), "a key with material was deleted");
 
     let keys = tenant.keys();
-    object::delete_unprotected(&keys, NAME).await?;
-    object::gone(&keys, NAME).await?;
+    lose(&tenant, NAME).await?;
     tenant.declare_key(NAME, NAME).await?;
     object::says(&keys, NAME, "Ready", "MaterialExists").await?;
     keys.delete(NAME, &DeleteParams::default()).await?;
@@ -81,7 +79,7 @@ async fn deleting_a_key_object_is_refused_and_past_that_loses_no_material_and_ma
     let adopted = tenant.key_reaches(NAME, KeyState::Enabled).await?;
     assert_eq!(adopted.spec.material_fingerprint, old.spec.material_fingerprint);
     assert_eq!(adopted.status.and_then(|status| status.arn), old.status.clone().and_then(|status| status.arn));
-    delete(&tenant, NAME).await?;
+    lose(&tenant, NAME).await?;
     whoever_holds_an_id_keeps_it(&installation, &tenant, &old).await?;
 
     let lost = json!({
@@ -102,10 +100,31 @@ async fn whoever_holds_an_id_keeps_it(installation: &Installation, tenant: &Tena
     tenant.keys().create(&PostParams::default(), &manifest("adopter", &adopt)?).await?;
     tenant.key_reaches("adopter", KeyState::Enabled).await?;
     tenant.keys().create(&PostParams::default(), &manifest(NAME, &again)?).await?;
-    condition(tenant, NAME, "Accepted", "IdInUse").await?;
+    object::says(&tenant.keys(), NAME, "Accepted", "IdInUse").await?;
     assert_eq!(usable_on_each(installation, tenant, old).await?, [true; 3]);
     tenant.key_reaches("adopter", KeyState::Enabled).await?;
+
+    // Nor does it take over by itself when the other is gone: that is asked of whoever creates it.
+    lose(tenant, "adopter").await?;
+    patch(tenant, NAME, json!({ "spec": { "description": "looked at again" } })).await?;
+    until("the refused key to say that the other is gone", PATIENCE, || async {
+        let conditions = tenant.keys().get(NAME).await?.status.unwrap_or_default().conditions;
+        let told = conditions.iter().any(|it| it.reason == "IdInUse" && it.message.contains("is gone"));
+        Ok(if told { Look::Done(()) } else { Look::NotYet(format!("{conditions:?}")) })
+    })
+    .await?;
+    assert_eq!(usable_on_each(installation, tenant, old).await?, [true; 3]);
+    lose(tenant, NAME).await?;
+    tenant.keys().create(&PostParams::default(), &manifest(NAME, &again)?).await?;
+    tenant.key_reaches(NAME, KeyState::Disabled).await?;
+    assert_eq!(usable_on_each(installation, tenant, old).await?, [false; 3]);
     Ok(())
+}
+
+/// The object goes, past the protection.
+async fn lose(tenant: &Tenant, name: &str) -> Result<()> {
+    object::delete_unprotected(&tenant.keys(), name).await?;
+    object::gone(&tenant.keys(), name).await
 }
 
 /// Whether each HSM lets the key be used, once all three hold it.
@@ -123,7 +142,6 @@ async fn patch(tenant: &Tenant, key: &str, change: Value) -> Result<()> {
 
 fn manifest(name: &str, spec: &Value) -> Result<KmsKey> {
     Ok(serde_json::from_value(json!({
-        "apiVersion": "keystores.dev/v1alpha1", "kind": "KmsKey", "spec": spec,
-        "metadata": { "name": name, "annotations": { UNPROTECT: "true" } },
+        "apiVersion": "keystores.dev/v1alpha1", "kind": "KmsKey", "metadata": { "name": name }, "spec": spec,
     }))?)
 }

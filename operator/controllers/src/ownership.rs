@@ -1,12 +1,15 @@
 //! To which of several objects of one kind an id belongs (D2): a manifest that was copied along with its set-once fields says what its original says.
 //!
 //! The copy must do nothing: whatever is done under an id is done to the HSMs, the claims and the connection of the object that the id belongs to.
+//! Nor does it take that object's place when it is gone: it would bring along whatever was changed in it, on a day that nobody chose. To adopt an id is
+//! somebody's decision, with a verb of its own that the API server asks for when the object is created.
 
 use std::cmp::Reverse;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt, api::ListParams};
-use operator_api::{RecordedKind, RecoveryRecord};
+use operator_api::{RecordedKind, RecoveryRecord, reason::is_refused_copy};
 
 use crate::{
     context::Context,
@@ -25,13 +28,26 @@ pub trait Identified: Object {
 
     /// Whether the controllers have put the object in charge of what the id names: the status shows it, or what else no manifest can say.
     fn is_in_charge(&self) -> bool;
+
+    /// The conditions of its status.
+    fn conditions(&self) -> &[Condition];
 }
 
-/// What speaks for an object that says an id; the highest has it. In this order: it is in charge already; its name is recorded for the id, as
-/// after a restore, and for an object that is younger than those of other names, as it is when they lost the id to it; it is the oldest, because a
-/// copy is younger than its original.
+/// Whose the id of an object is that nothing may be done for.
+#[derive(Debug)]
+pub enum Owner<K> {
+    /// This one's.
+    Present(K),
+    /// That of an object which was there when the copy was refused, and is gone.
+    Gone,
+}
+
+/// What speaks for an object that says an id; the highest has it. In this order: it was not refused as a copy; it is in charge already; its name
+/// is recorded for the id, as after a restore, and for an object that is younger than those of other names, as it is when they lost the id to it; it
+/// is the oldest, because a copy is younger than its original.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Right {
+    stands: bool,
     in_charge: bool,
     /// When the recorded object was created; records of older versions do not say.
     recorded: Option<Option<Timestamp>>,
@@ -43,6 +59,7 @@ impl Right {
     fn of<K: Identified>(object: &K, records: &[RecoveryRecord]) -> Self {
         let standing = records.iter().filter(|record| record.removed.is_none() && record.identity() == object.id());
         Self {
+            stands: !is_refused_copy(object.conditions()),
             in_charge: object.is_in_charge(),
             recorded: standing.map(|record| record.created.as_ref().map(|time| time.0)).max(),
             age: Reverse((object.creation_timestamp().map(|time| time.0), object.uid())),
@@ -50,11 +67,11 @@ impl Right {
     }
 }
 
-/// The object that the id of `object` belongs to, if that is another one. By a quorum list, because irreversible steps follow (INV-71).
+/// Whose the id of `object` is, if it is another's. By a quorum list, because irreversible steps follow (INV-71).
 ///
 /// # Errors
 /// [`RecoveryError`]; then nothing may be done under the id.
-pub async fn owner<K: Identified>(context: &Context, object: &K) -> Result<Option<K>, RecoveryError> {
+pub async fn owner<K: Identified>(context: &Context, object: &K) -> Result<Option<Owner<K>>, RecoveryError> {
     let Some(id) = object.id() else { return Ok(None) };
     let api = Api::<K>::all(context.client.clone());
     let listed = api.list(&ListParams::default()).await;
@@ -64,18 +81,20 @@ pub async fn owner<K: Identified>(context: &Context, object: &K) -> Result<Optio
     owner_among(context, object, others).await
 }
 
-/// The one of `others`, which all say the id of `object`, that the id belongs to; `None` if it belongs to `object`.
+/// Whose the id of `object` is, if it is another's; `others` are all others that say it.
 ///
 /// # Errors
 /// [`RecoveryError`]; then nothing may be done under the id.
 pub async fn owner_among<K: Identified>(
     context: &Context,
     object: &K,
-    others: Vec<K>,
-) -> Result<Option<K>, RecoveryError> {
+    mut others: Vec<K>,
+) -> Result<Option<Owner<K>>, RecoveryError> {
+    let refused = |object: &K| is_refused_copy(object.conditions());
+    others.retain(|other| !refused(other));
     // Whoever alone is in charge goes on, also while records cannot be read.
-    if others.is_empty() || (object.is_in_charge() && !others.iter().any(K::is_in_charge)) {
-        return Ok(None);
+    if others.is_empty() || (!refused(object) && object.is_in_charge() && !others.iter().any(K::is_in_charge)) {
+        return Ok(among(object, None));
     }
     let (mut highest, mut owner) = (right(context, object).await?, None);
     for other in others {
@@ -84,7 +103,13 @@ pub async fn owner_among<K: Identified>(
             (highest, owner) = (right, Some(other));
         }
     }
-    Ok(owner)
+    Ok(among(object, owner))
+}
+
+/// `highest` is the one with a higher right than `object`. Without one the id is the object's, unless that was refused before.
+fn among<K: Identified>(object: &K, highest: Option<K>) -> Option<Owner<K>> {
+    let gone = || is_refused_copy(object.conditions()).then_some(Owner::Gone);
+    highest.map(Owner::Present).or_else(gone)
 }
 
 async fn right<K: Identified>(context: &Context, object: &K) -> Result<Right, RecoveryError> {
@@ -95,27 +120,34 @@ async fn right<K: Identified>(context: &Context, object: &K) -> Result<Right, Re
 
 /// What whoever made the copy reads: whose the id is, as far as its namespace may know (INV-67), and what to do.
 #[must_use]
-pub fn refusal<K: Identified>(copy: &K, owner: &K) -> String {
+pub fn refusal<K: Identified>(copy: &K, owner: &Owner<K>) -> String {
     let (kind, fields) = (K::RECORDED.as_str(), K::RECORDED.identity_fields());
+    let (field, id) = (fields.first().copied().unwrap_or("name"), copy.id().unwrap_or_default());
+    let Owner::Present(owner) = owner else {
+        return format!(
+            "spec.{field} {id} belonged to another {kind}, which is gone; this object was refused as a copy of it and does not take its place by \
+             itself. Next: bring that one back with `kubectl keystore recover`; or, to have the id under this name, delete this one (annotate it \
+             with keystores.dev/unprotect=true first) and create it again, which needs the verb adopt"
+        );
+    };
     let whose = if copy.namespace() == owner.namespace() {
         format!("{kind} {}", owner.name_any())
     } else {
         format!("a {kind} of another namespace")
     };
-    let field = fields.first().copied().unwrap_or("name");
     let without = fields.iter().map(|field| format!("spec.{field}")).collect::<Vec<_>>().join(", ");
     format!(
-        "spec.{field} {} belongs to {whose}, which goes on undisturbed; nothing is done for this object, which seems to be a copy of it. \
-         Next: delete this one (annotate it with keystores.dev/unprotect=true first); for something new create it without {without}",
-        copy.id().unwrap_or_default()
+        "spec.{field} {id} belongs to {whose}, which goes on undisturbed; nothing is done for this object, which seems to be a copy of it. \
+         Next: delete this one (annotate it with keystores.dev/unprotect=true first); for something new create it without {without}"
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conditions::{Finding, merge};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use operator_api::{CustomKeyStore, CustomKeyStoreSpec, CustomKeyStoreStatus};
+    use operator_api::{CustomKeyStore, CustomKeyStoreSpec, CustomKeyStoreStatus, reason::ID_IN_USE};
 
     const ID: &str = "cks-1234567890abcdef0";
 
@@ -194,10 +226,34 @@ mod tests {
         assert!(outranks((&younger, &[record(&younger)]), (&older, &[])));
     }
 
+    fn refused(mut store: CustomKeyStore) -> CustomKeyStore {
+        let finding = Finding::new("Accepted", false, ID_IN_USE, "");
+        let mut status = store.status.take().unwrap_or_default();
+        status.conditions = merge(&[], vec![finding], None, Timestamp::UNIX_EPOCH);
+        CustomKeyStore { status: Some(status), ..store }
+    }
+
+    /// D2: neither in its own right nor in anybody's way.
+    #[test]
+    fn a_copy_that_was_refused_has_the_id_only_when_it_is_created_again() {
+        let (copy, other) = (store("a-copy", 10), store("other", 20));
+        for refused in [refused(copy.clone()), refused(accepted(copy.clone()))] {
+            assert!(outranks((&other, &[]), (&refused, &[record(&copy)])), "whatever else speaks for the copy");
+            assert!(matches!(among(&refused, Some(other.clone())), Some(Owner::Present(_))));
+            assert!(matches!(among(&refused, None), Some(Owner::Gone)), "its original is gone");
+        }
+        assert!(among(&copy, None).is_none(), "created again, or never refused");
+        let told = refusal(&copy, &Owner::Gone);
+        for part in [ID, "is gone", "keystore recover", "unprotect", "adopt"] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
+
     /// INV-67.
     #[test]
     fn a_copy_is_told_whose_the_id_is_within_its_namespace_only_and_what_to_do() {
         let (owner, mut copy) = (store("original", 10), store("a-copy", 20));
+        let owner = Owner::Present(owner);
         let told = refusal(&copy, &owner);
         for part in [ID, "CustomKeyStore original", "unprotect", "without spec.customKeyStoreId, spec.trustAnchor"] {
             assert!(told.contains(part), "{part}: {told}");

@@ -25,6 +25,7 @@ use std::time::Duration;
 use futures::{StreamExt, future};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -165,6 +166,10 @@ impl Identified for CloudHsmCluster {
 
     fn is_in_charge(&self) -> bool {
         self.status.as_ref().is_some_and(|status| !status.hsms.is_empty())
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
     }
 }
 

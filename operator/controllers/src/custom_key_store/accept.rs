@@ -1,5 +1,6 @@
 //! Whether a store exists in AWS's sense: checks, claims, and its id, in that order; a refused one has none of them (spec 2.3, INV-34).
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt, api::ListParams};
 use operator_api::{CloudHsmCluster, CustomKeyStore, RecordedKind, RecoveryRecord};
 use rustls_pki_types::UnixTime;
@@ -89,6 +90,10 @@ impl Identified for CustomKeyStore {
 
     fn is_in_charge(&self) -> bool {
         is_accepted(self)
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
     }
 }
 

@@ -53,7 +53,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     context::Context,
-    keystore_account, ownership,
+    keystore_account,
+    ownership::{self, Owner},
     report::{self, Controller},
 };
 use observe::Observed;
@@ -149,7 +150,11 @@ async fn work(cached: &CustomKeyStore, context: &Context) -> Result<Action, Stor
 
 /// The store was copied from the one that its id belongs to: connect, disconnect and the release of the HSMs' claim all go by the id, and would be
 /// done to that one (D2, INV-41). So nothing is done, also when the copy goes, but that it is said.
-async fn stand_aside(context: &Context, store: CustomKeyStore, owner: &CustomKeyStore) -> Result<Action, StoreError> {
+async fn stand_aside(
+    context: &Context,
+    store: CustomKeyStore,
+    owner: &Owner<CustomKeyStore>,
+) -> Result<Action, StoreError> {
     if store.metadata.deletion_timestamp.is_some() {
         remove::remove(context, &store).await?;
         return Ok(Action::await_change());

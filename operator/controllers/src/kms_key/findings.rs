@@ -96,6 +96,11 @@ fn cure(problem: &Problem) -> String {
              spec.materialIntent and spec.materialFingerprint"
                 .to_owned()
         }
+        Problem::OriginalGone => {
+            "bring that one back with `kubectl keystore recover`; or, to have the key under this name, delete this object (annotate it with \
+             keystores.dev/unprotect=true first) and create it again, which needs the verb adopt"
+                .to_owned()
+        }
         Problem::MaterialMissing => {
             "bring back an HSM or restore a backup that has the material; it is never replaced (INV-13)".to_owned()
         }
@@ -122,6 +127,7 @@ fn refused(exception: Exception) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use operator_api::reason::ID_IN_USE;
     use operator_domain::{identifier::KeyId, refusal::Refusal};
 
     fn of(problem: Option<&Problem>, shown: Option<KeyState>, acknowledged: bool) -> Vec<Finding> {
@@ -163,6 +169,20 @@ mod tests {
         assert_eq!(value(&conditions, "Stalled"), Some((true, "IdInUse")));
         let ready = &conditions[1].message;
         assert!(ready.contains("KmsKey original") && ready.contains("unprotect=true"), "{ready}");
+    }
+
+    /// D2: the reason stays, because by that the next look knows the copy.
+    #[test]
+    fn a_copy_whose_original_is_gone_says_how_either_of_them_gets_the_key() {
+        let conditions = of(Some(&Problem::OriginalGone), None, true);
+        for kind in ["Accepted", "Ready"] {
+            assert_eq!(value(&conditions, kind), Some((false, ID_IN_USE)));
+        }
+        assert_eq!(value(&conditions, "Stalled"), Some((true, ID_IN_USE)));
+        let ready = &conditions[1].message;
+        for part in ["is gone", "keystore recover", "unprotect=true", "verb adopt"] {
+            assert!(ready.contains(part), "{part}: {ready}");
+        }
     }
 
     /// INV-06, INV-13: such a key was accepted once; it is unusable, not unmade.

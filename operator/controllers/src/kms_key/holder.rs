@@ -9,13 +9,15 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hsm_client::command::KeyRecord;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt};
 use operator_api::{KmsKey, RecordedKind};
+use operator_domain::key::creation::Original;
 
 use super::{error::KeyError, wake::HASHER};
 use crate::{
     context::Context,
-    ownership::{self, Identified},
+    ownership::{self, Identified, Owner},
     read::ReadError,
 };
 
@@ -31,20 +33,27 @@ impl Identified for KmsKey {
         let ordered = self.spec.material_intent.as_ref().is_some_and(|intent| self.uid().as_ref() == Some(&intent.uid));
         ordered || self.status.as_ref().is_some_and(|status| status.arn.is_some())
     }
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
+    }
 }
 
-/// The name of the object that the key id belongs to, if that is another one. A key that is in charge goes on without being asked: it was in use
+/// Whose the key id is, if it is another object's. A key that is in charge goes on without being asked: it was in use
 /// before the other came, or before anybody looked for copies.
 pub(super) async fn original(
     context: &Context,
     key: &KmsKey,
     records: &[KeyRecord],
-) -> Result<Option<String>, KeyError> {
+) -> Result<Option<Original>, KeyError> {
     if key.spec.key_id.is_none() || key.is_in_charge() {
         return Ok(None);
     }
     let others = others(context, key, records).await?;
-    Ok(ownership::owner_among(context, key, others).await?.map(|owner| owner.name_any()))
+    Ok(ownership::owner_among(context, key, others).await?.map(|owner| match owner {
+        Owner::Present(owner) => Original::Present(owner.name_any()),
+        Owner::Gone => Original::Gone,
+    }))
 }
 
 /// The other objects of the key id, by quorum reads (INV-71): those that the watch has shown, and the one for whose name the HSMs made the material.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, runtime::controller::Action};
-use operator_api::{KmsKey, KmsKeyStatus, kms_key::KeyState};
+use operator_api::{KmsKey, KmsKeyStatus, kms_key::KeyState, reason::is_refused_copy};
 use operator_domain::key::{KeyState as Core, creation::Problem};
 
 use super::{error::KeyError, findings::Findings, observe::Observed, switch};
@@ -74,7 +75,7 @@ impl Outcome {
         key.spec.material_fingerprint.as_ref()?;
         let present = key.status.as_ref().and_then(|status| status.key_state);
         match (&self.problem, &self.observed, &self.error) {
-            (Some(Problem::IdInUse(_)), ..) => None,
+            (Some(Problem::IdInUse(_) | Problem::OriginalGone), ..) => None,
             (Some(Problem::MaterialMissing | Problem::Conflict), ..) => Some(KeyState::Unavailable),
             // INV-11: an HSM that cannot take its copy holds up no state; it refuses the key by lacking it.
             (_, Some(observed), None | Some(KeyError::Unrepaired(_))) => {
@@ -90,7 +91,7 @@ impl Outcome {
         let present = key.status.clone().unwrap_or_default();
         let shown = self.shown(key);
         let store = self.observed.as_ref().and_then(|observed| observed.store.as_ref());
-        let copied = matches!(self.problem, Some(Problem::IdInUse(_)));
+        let copied = matches!(self.problem, Some(Problem::IdInUse(_) | Problem::OriginalGone));
         let durable = key.spec.material_fingerprint.is_some() && !copied;
         let record = self.observed.as_ref().and_then(|observed| observed.records.first()).filter(|_| durable);
         KmsKeyStatus {
@@ -106,8 +107,22 @@ impl Outcome {
                 .or_else(|| store.and_then(|store| store.status.as_ref()?.cloud_hsm_cluster_id.clone())),
             backing_key_handle: present.backing_key_handle.or_else(|| record.map(|record| record.handle.to_string())),
             observed_generation: key.metadata.generation,
-            conditions: conditions::merge(&present.conditions, self.findings(key, shown), key.metadata.generation, now),
+            conditions: self.conditions(key, shown, &present.conditions, now),
         }
+    }
+
+    /// A look that failed takes from no copy that it is one: only by that is it kept from its original's place when that is gone.
+    fn conditions(
+        &self,
+        key: &KmsKey,
+        shown: Option<KeyState>,
+        present: &[Condition],
+        now: Timestamp,
+    ) -> Vec<Condition> {
+        if self.error.is_some() && is_refused_copy(present) {
+            return present.to_vec();
+        }
+        conditions::merge(present, self.findings(key, shown), key.metadata.generation, now)
     }
 }
 

@@ -6,7 +6,7 @@
 mod facts;
 mod plan;
 
-pub use facts::{Adoption, CreationFacts, Fingerprint, HsmFacts, HsmRecord, Intent, KeyRecord};
+pub use facts::{Adoption, CreationFacts, Fingerprint, HsmFacts, HsmRecord, Intent, KeyRecord, Original};
 pub use plan::{CreationStep, Problem, next_step};
 
 #[cfg(test)]

@@ -108,6 +108,22 @@ fn a_copied_key_shows_neither_state_nor_arn_not_even_one_that_it_showed_while_it
     assert!(accepted.message.contains("KmsKey original"), "{}", accepted.message);
 }
 
+/// D2: also an HSM that is away, or an API server that does not answer, makes no original of a copy.
+#[test]
+fn a_look_that_failed_takes_from_no_copy_that_it_is_one() {
+    let mut copy = key(true);
+    for problem in [Problem::IdInUse("original".into()), Problem::OriginalGone] {
+        let refused = Outcome::stopped(observed(ConnectionState::Connected), problem);
+        copy.status = Some(refused.status(&copy, Timestamp::UNIX_EPOCH));
+        let after = Outcome::failed(KeyError::Waiting).status(&copy, Timestamp::from_second(100).unwrap());
+        assert!(is_refused_copy(&after.conditions), "{:?}", after.conditions);
+        assert_eq!((after.key_state, after.arn), (None, None));
+    }
+    copy.status = None;
+    let new = Outcome::failed(KeyError::Waiting).status(&copy, Timestamp::UNIX_EPOCH);
+    assert!(!is_refused_copy(&new.conditions));
+}
+
 /// INV-49: Disabled is shown only when the HSMs refuse the key.
 #[test]
 fn a_state_that_could_not_be_set_is_not_shown() {

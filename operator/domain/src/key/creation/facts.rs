@@ -76,6 +76,15 @@ impl Adoption {
     }
 }
 
+/// Whose the key id of a copied manifest is. Nothing is done for the copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Original {
+    /// The object's of this name.
+    Present(String),
+    /// That of an object which was there when the copy was refused, and is gone.
+    Gone,
+}
+
 /// Everything the plan depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreationFacts {
@@ -95,8 +104,8 @@ pub struct CreationFacts {
     pub preconditions: Result<(), Refusal>,
     /// Material of an earlier object of this name; asked while there is no key id.
     pub adoption: Adoption,
-    /// Name of the object that the key id belongs to, if that is another one: this object is a copy of its manifest.
-    pub original: Option<String>,
+    /// Whose the key id is, if it is another object's: this one is a copy of its manifest.
+    pub original: Option<Original>,
     /// Members of the cluster.
     pub hsms: Vec<HsmFacts>,
     /// Each zone of the cluster has a member in `hsms`. A cluster object that came back without its status does not know the HSMs that are down.

@@ -1,6 +1,6 @@
 //! The next step of P2.
 
-use super::facts::{Adoption, CreationFacts, Fingerprint, HsmFacts, HsmRecord, Intent, KeyRecord};
+use super::facts::{Adoption, CreationFacts, Fingerprint, HsmFacts, HsmRecord, Intent, KeyRecord, Original};
 use crate::identifier::{HsmId, KeyId, ZoneName};
 use crate::refusal::Refusal;
 use std::collections::BTreeSet;
@@ -69,6 +69,12 @@ pub enum Problem {
     /// Another object stands for this key, and this one was copied from it: two owners of one key would undo each other's states (D2).
     #[error("spec.keyId belongs to KmsKey {0}, which goes on undisturbed; this object seems to be a copy of it")]
     IdInUse(String),
+    /// The object that it was copied from is gone. To take its place would be to adopt its key, with whatever was changed in the copy, and nobody has
+    /// decided that (D2).
+    #[error(
+        "spec.keyId belonged to another KmsKey, which is gone; this object was refused as a copy of it and does not take its place by itself"
+    )]
+    OriginalGone,
     /// The object says that there is material and no HSM has it. Replacement is never made (INV-13).
     #[error("no HSM has the key material; it is never replaced by new material")]
     MaterialMissing,
@@ -83,7 +89,7 @@ impl Problem {
         match self {
             Self::Refused(refusal) => refusal.exception.as_str(),
             Self::MaterialExists(_) => "MaterialExists",
-            Self::IdInUse(_) => "IdInUse",
+            Self::IdInUse(_) | Self::OriginalGone => "IdInUse",
             Self::MaterialMissing => "MaterialMissing",
             Self::Conflict => "MaterialConflict",
         }
@@ -92,7 +98,7 @@ impl Problem {
     /// Whether the key was never made (`Accepted=False`), as opposed to made and unusable (`Ready=False`).
     pub fn before_creation(&self) -> bool {
         match self {
-            Self::Refused(_) | Self::MaterialExists(_) | Self::IdInUse(_) => true,
+            Self::Refused(_) | Self::MaterialExists(_) | Self::IdInUse(_) | Self::OriginalGone => true,
             Self::MaterialMissing | Self::Conflict => false,
         }
     }
@@ -106,13 +112,16 @@ impl Problem {
 /// - `WriteFingerprint` comes only after the same fingerprint was read back from two HSMs in two zones and from every HSM
 ///   that can be reached;
 /// - a key of another namespace is as good as absent (INV-60, INV-67);
-/// - nothing is done for a copy of another object's manifest (D2).
+/// - nothing is done for a copy of another object's manifest, also when that object is gone (D2).
 pub fn next_step(facts: &CreationFacts) -> CreationStep {
+    // Not even a finalizer: a step that fails is shown beside what the HSMs say of the key, and with that a copy would look in charge of it.
+    match &facts.original {
+        Some(Original::Present(name)) => return CreationStep::Stop(Problem::IdInUse(name.clone())),
+        Some(Original::Gone) => return CreationStep::Stop(Problem::OriginalGone),
+        None => {}
+    }
     if !facts.has_finalizer {
         return CreationStep::AddFinalizer;
-    }
-    if let Some(original) = &facts.original {
-        return CreationStep::Stop(Problem::IdInUse(original.clone()));
     }
     let Some(key_id) = facts.key_id else { return before_intent(facts) };
     let holders = Holders::among(facts);

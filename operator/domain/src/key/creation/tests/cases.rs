@@ -138,12 +138,16 @@ fn an_adopter_gets_existing_material_and_never_new_inv_13() {
 
 #[test]
 fn nothing_is_done_for_a_copy_of_another_objects_manifest_d2() {
-    let refused = CreationStep::Stop(Problem::IdInUse("original".to_owned()));
-    for record in [HsmRecord::Unknown, HsmRecord::Absent, present(ONE), present(TWO)] {
-        for fingerprint in [None, Some(ONE)] {
-            let facts = with([record.clone(), record.clone(), present(ONE)]);
-            let copy = CreationFacts { original: Some("original".to_owned()), fingerprint, ..facts };
-            assert_eq!(next_step(&copy), refused, "{record:?} {fingerprint:?}");
+    let name = "original".to_owned();
+    let refusals = [(Original::Present(name.clone()), Problem::IdInUse(name)), (Original::Gone, Problem::OriginalGone)];
+    for (original, problem) in refusals {
+        let refused = CreationStep::Stop(problem);
+        for record in [HsmRecord::Unknown, HsmRecord::Absent, present(ONE), present(TWO)] {
+            for (fingerprint, has_finalizer) in [(None, true), (Some(ONE), true), (Some(ONE), false)] {
+                let facts = with([record.clone(), record.clone(), present(ONE)]);
+                let copy = CreationFacts { original: Some(original.clone()), fingerprint, has_finalizer, ..facts };
+                assert_eq!(next_step(&copy), refused, "{record:?} {fingerprint:?} {has_finalizer}");
+            }
         }
     }
 }
