@@ -89,10 +89,11 @@ pub(super) async fn put_tenant_copy(
         let missing = SecretError::Entry { name: "of the gateway".into(), key: name.into() };
         minted.data.text(name).ok_or(missing)
     };
-    let (namespace, name, id) = (key.namespace().unwrap_or_default(), tenant_secret(key), entry("access-key-id")?);
+    let (namespace, name) = (key.namespace().unwrap_or_default(), tenant_secret(key));
+    let (id, secret) = (entry("access-key-id")?, entry("secret-access-key")?);
     let data = SecretData::default()
         .with("AWS_ACCESS_KEY_ID", id)
-        .with("AWS_SECRET_ACCESS_KEY", entry("secret-access-key")?)
+        .with("AWS_SECRET_ACCESS_KEY", secret)
         .with("AWS_REGION", context.settings.region.as_str());
     let labels = [(labels::MANAGED_BY, labels::OPERATOR), (labels::TENANT_NAME, &key.name_any())];
     let secrets = context.secrets(Controller::KmsAccessKey);
@@ -102,9 +103,15 @@ pub(super) async fn put_tenant_copy(
             Err(AccessKeyError::MissingTenantBinding { secret: name, controllers: context.namespaces().system.clone() })
         }
         Err(error) => Err(error.into()),
-        Ok(stored) if stored.data.text("AWS_ACCESS_KEY_ID") == Some(id) => Ok(()),
+        Ok(stored) if holds(&stored, id, secret) => Ok(()),
         Ok(_) => Err(AccessKeyError::CredentialsSecretExists { secret: name }),
     }
+}
+
+/// Whether a Secret of the tenant holds this access key. The id alone does not say so: an object that was restored with its id gets a new secret,
+/// and beside it the Secret with the old one may have been restored.
+fn holds(tenant: &StoredSecret, id: &str, secret: &str) -> bool {
+    tenant.data.text("AWS_ACCESS_KEY_ID") == Some(id) && tenant.data.text("AWS_SECRET_ACCESS_KEY") == Some(secret)
 }
 
 /// Deletes the gateway's copy: from then on requests signed with the key are refused. The tenant's copy is the tenant's.
@@ -154,6 +161,22 @@ mod tests {
         }
         let unnamed = StoredSecret::for_tests(SecretData::default());
         assert!(!is_copy_of(&unnamed, &original), "a Secret that says nobody's uid is nobody's");
+    }
+
+    /// D10: Ready must not be said of credentials with which nobody can sign.
+    #[test]
+    fn a_tenants_secret_counts_as_delivered_only_with_the_secret_that_the_gateway_knows() {
+        let tenant = |id: &str, secret: Option<&str>| {
+            let data = SecretData::default().with("AWS_ACCESS_KEY_ID", id);
+            StoredSecret::for_tests(match secret {
+                Some(secret) => data.with("AWS_SECRET_ACCESS_KEY", secret),
+                None => data,
+            })
+        };
+        assert!(holds(&tenant("AKIAONE", Some("new")), "AKIAONE", "new"));
+        for other in [tenant("AKIAONE", Some("old")), tenant("AKIATWO", Some("new")), tenant("AKIAONE", None)] {
+            assert!(!holds(&other, "AKIAONE", "new"));
+        }
     }
 
     #[test]

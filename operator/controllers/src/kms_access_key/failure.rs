@@ -39,14 +39,18 @@ pub enum AccessKeyError {
     },
     /// A Secret of this name is there and not ours.
     #[error(
-        "failed to deliver: Secret {secret} exists and holds another access key; it is never overwritten: delete or rename it"
+        "failed to deliver: Secret {secret} exists and holds another access key, or this one with an older secret; it is never overwritten: \
+         delete or rename it"
     )]
     CredentialsSecretExists {
         /// The Secret.
         secret: String,
     },
     /// `spec.accessKeyId` belongs to another object: copied from one, or restored from a backup under a new uid.
-    #[error("failed to use spec.accessKeyId: it belongs to another KmsAccessKey; create a new object without it")]
+    #[error(
+        "failed to use spec.accessKeyId: it belongs to another KmsAccessKey, or to this one as it was before it was restored; delete this object \
+         and create it without spec.accessKeyId"
+    )]
     AccessKeyIdTaken,
     /// The gateway's copy is gone, and with it the only place from which it could be delivered or checked.
     #[error(
