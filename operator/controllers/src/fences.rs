@@ -49,6 +49,9 @@ impl Fences {
 
 /// The fence to use on this session's HSM; takes it there if this process has none yet. Callers at the same time wait for one fence.
 ///
+/// Keys of other tenants do not wait here for a frozen HSM (INV-75): they are looked at through sessions on which this process has registered the
+/// gateway, and so has the HSM's fence. Only an HSM that answers, by refusing a fence, makes it take another.
+///
 /// # Errors
 /// [`FenceError`]; the next call tries again.
 pub async fn fence_on(context: &Context, session: &Session) -> Result<u64, FenceError> {
