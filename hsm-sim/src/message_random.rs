@@ -6,7 +6,7 @@
 //! here forks.
 
 use std::cell::RefCell;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use random_reserve::Reserve;
 
@@ -22,8 +22,9 @@ thread_local! {
 /// # Errors
 /// [`SealError`] if the generator fails; nothing may be sealed then.
 pub(crate) fn message_random() -> Result<[u8; RANDOM_LENGTH], SealError> {
-    let random = RESERVE.with_borrow_mut(|reserve| reserve.take(Instant::now())).ok_or(SealError)?;
-    Ok(mixed(random, SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let random = RESERVE.with_borrow_mut(|reserve| reserve.take(now)).ok_or(SealError)?;
+    Ok(mixed(random, now))
 }
 
 /// Exclusive-or with something that is independent of it leaves a random value random.

@@ -21,6 +21,7 @@ pub mod request;
 pub mod return_code;
 pub mod role;
 pub mod signing;
+mod wiped;
 
 pub use blob::{BlobError, BlobHeader, BlobVersion};
 pub use command::Command;
@@ -29,3 +30,4 @@ pub use key_id::{KeyId, WrongLength};
 pub use request::Request;
 pub use return_code::ReturnCode;
 pub use role::ClientRole;
+pub use wiped::Wiped;

@@ -8,7 +8,7 @@
 //!
 //! May import of this workspace: none. Never imports: `tokio`, `rustls`, `kube`. (It knows neither of its users.)
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lc_rs::rand;
 use zeroize::Zeroize;
@@ -20,7 +20,7 @@ const OLDEST: Duration = Duration::from_secs(1);
 pub struct Reserve<const SIZE: usize> {
     bytes: [u8; SIZE],
     used: usize,
-    filled: Option<Instant>,
+    filled: Option<Duration>,
 }
 
 impl<const SIZE: usize> Reserve<SIZE> {
@@ -31,9 +31,11 @@ impl<const SIZE: usize> Reserve<SIZE> {
     }
 
     /// `COUNT` bytes that were not taken before, not fetched longer than a second before `now`. None if the generator fails, or if a reserve
-    /// of this size never holds so many.
-    pub fn take<const COUNT: usize>(&mut self, now: Instant) -> Option<[u8; COUNT]> {
-        let is_old = self.filled.is_none_or(|filled| now.saturating_duration_since(filled) > OLDEST);
+    /// of this size never holds so many. `now` is the time since a moment that the caller chooses once; bytes from what is then the future
+    /// are thrown away too.
+    pub fn take<const COUNT: usize>(&mut self, now: Duration) -> Option<[u8; COUNT]> {
+        let age = self.filled.and_then(|filled| now.checked_sub(filled));
+        let is_old = age.is_none_or(|age| age > OLDEST);
         if is_old || SIZE - self.used < COUNT {
             self.fill(now)?;
         }
@@ -44,7 +46,7 @@ impl<const SIZE: usize> Reserve<SIZE> {
         Some(taken)
     }
 
-    fn fill(&mut self, now: Instant) -> Option<()> {
+    fn fill(&mut self, now: Duration) -> Option<()> {
         // Until the generator has succeeded there is nothing to take.
         (self.used, self.filled) = (SIZE, None);
         rand::fill(&mut self.bytes).ok()?;
@@ -62,19 +64,21 @@ mod tests {
     #[test]
     fn what_was_taken_is_wiped_and_what_is_old_is_thrown_away() {
         let mut reserve = Reserve::<{ 4 * COUNT }>::empty();
-        let start = Instant::now();
+        let start = Duration::from_secs(1_800_000_000);
         reserve.take::<COUNT>(start).unwrap();
         assert_eq!(reserve.bytes[..COUNT], [0; COUNT]);
         let next: [u8; COUNT] = *reserve.bytes[COUNT..].first_chunk().unwrap();
         assert_eq!(reserve.take(start + OLDEST), Some(next));
         let next: [u8; COUNT] = *reserve.bytes[2 * COUNT..].first_chunk().unwrap();
         assert_ne!(reserve.take(start + OLDEST * 2), Some(next), "older than a second");
+        let next: [u8; COUNT] = *reserve.bytes[COUNT..].first_chunk().unwrap();
+        assert_ne!(reserve.take(start), Some(next), "the clock was put back");
     }
 
     #[test]
     fn a_reserve_is_filled_when_too_little_is_left_and_never_gives_more_than_it_holds() {
         let mut reserve = Reserve::<{ 3 * COUNT / 2 }>::empty();
-        let now = Instant::now();
+        let now = Duration::ZERO;
         let (one, two) = (reserve.take::<COUNT>(now).unwrap(), reserve.take::<COUNT>(now).unwrap());
         assert_ne!(one, two);
         assert_ne!(two, [0; COUNT], "wiped bytes are not given");

@@ -1,8 +1,9 @@
 //! The ids of a request and of its record, from a reserve of random bytes that each thread fills at once: ids are public.
 
 use std::cell::RefCell;
-use std::time::Instant;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use random_reserve::Reserve;
 use uuid::Uuid;
 
@@ -25,7 +26,8 @@ thread_local! {
 
 impl Ids {
     /// Two ids that no other request has; it is `now`.
-    pub(crate) fn random(now: Instant) -> Self {
+    pub(crate) fn random(now: Timestamp) -> Self {
+        let now = Duration::try_from(now.as_duration()).unwrap_or_default();
         match RESERVE.with_borrow_mut(|reserve| reserve.take(now)) {
             Some(bytes) => Self::of(&bytes),
             None => Self { request: Uuid::new_v4(), event: Uuid::new_v4() },
@@ -48,7 +50,7 @@ mod tests {
 
     #[test]
     fn no_id_is_given_twice_by_any_thread_and_all_are_random_uuids() {
-        let some = || (0..1_000).map(|_| Ids::random(Instant::now())).collect::<Vec<_>>();
+        let some = || (0..1_000).map(|_| Ids::random(Timestamp::now())).collect::<Vec<_>>();
         let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(some)).collect();
         let pairs = threads.into_iter().flat_map(|thread| thread.join().unwrap());
         let ids: Vec<_> = pairs.flat_map(|ids| [ids.request, ids.event]).collect();

@@ -32,7 +32,6 @@ mod service;
 mod sts;
 mod target;
 mod validation;
-mod wiped;
 mod wire;
 
 pub use arn::Place;
@@ -40,9 +39,9 @@ pub use arn::Place;
 pub use cluster::{GatewayConfig, HsmStore, Readiness, RunError, run};
 pub use error::{ApiError, ErrorCode};
 pub use gateway::{Gateway, Parts};
+pub use hsm_protocol::Wiped;
 pub use metrics::Metrics;
 pub use router::WholeRequest;
 pub use server::{CertificateError, Cores, Handshake, ServingCertificate, ServingPlace, serve};
 pub use service::Service;
 pub use target::Operation;
-pub use wiped::Wiped;

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use audit::{ApiCall, Event, UserIdentity};
 use bytes::Bytes;
+use hsm_protocol::Wiped;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
@@ -26,7 +27,6 @@ use crate::service::Service;
 use crate::sigv4::{self, ReceivedRequest};
 use crate::sts;
 use crate::target::{Operation, Target};
-use crate::wiped::Wiped;
 
 /// Longest user agent and claimed access key id in a record, in characters.
 const LONGEST_RECORDED: usize = 256;
@@ -62,7 +62,7 @@ impl Gateway {
     /// Answers one request.
     pub async fn handle(&self, request: WholeRequest) -> Response<Full<Bytes>> {
         let began = Instant::now();
-        let ids = Ids::random(began);
+        let ids = Ids::random(request.received_at);
         let request_id = ids.request;
         let mut outcome = self.process(&request, request_id).await;
         let recorded = self.audit.record(&self.event(&request, &outcome, ids));
@@ -83,7 +83,7 @@ impl Gateway {
     pub async fn refuse(&self, parts: Parts, peer: IpAddr, error: ApiError) -> Response<Full<Bytes>> {
         let code = error.code;
         let request = WholeRequest { parts, body: Wiped::default(), peer, received_at: Timestamp::now() };
-        let ids = Ids::random(Instant::now());
+        let ids = Ids::random(request.received_at);
         let request_id = ids.request;
         let outcome = Outcome {
             service: spoken(&request),

@@ -9,7 +9,7 @@ use super::waiting::Waiting;
 use crate::error::HsmError;
 use bytes::{Buf, BytesMut};
 use hsm_protocol::frame::{Body, HEADER_LENGTH, put_request};
-use hsm_protocol::{Command, FrameHeader, FrameKind, Request, ReturnCode};
+use hsm_protocol::{Command, FrameHeader, FrameKind, Request, ReturnCode, Wiped};
 use late_calls::EndsConnection;
 use prost::Message;
 use std::io;
@@ -21,7 +21,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 /// Bytes that may wait for the writer; past this the connection answers `Busy` itself instead of queueing without end.
 const LONGEST_QUEUE: usize = 4 << 20;
@@ -33,7 +33,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// The code and body of one answer.
 struct Answer {
     header: FrameHeader,
-    body: Zeroizing<Vec<u8>>,
+    body: Wiped,
 }
 
 type Outcome = Result<Answer, HsmError>;
@@ -122,7 +122,7 @@ impl Connection {
         command: Command,
         request: &impl Body,
         deadline: Duration,
-    ) -> Result<Zeroizing<Vec<u8>>, HsmError> {
+    ) -> Result<Wiped, HsmError> {
         let (id, answer) = self.enqueue(command, request, deadline)?;
         // From here on the caller may be dropped at any await; the table must not keep an entry for it.
         let mut forget = Forget { shared: &self.shared, id: Some(id) };
@@ -199,7 +199,7 @@ impl Drop for Forget<'_> {
 }
 
 /// The body of a successful answer to `command`.
-fn body(command: Command, answer: Answer) -> Result<Zeroizing<Vec<u8>>, HsmError> {
+fn body(command: Command, answer: Answer) -> Result<Wiped, HsmError> {
     if answer.header.command != command as u16 {
         return Err(HsmError::Protocol("the answer belongs to another command".into()));
     }
@@ -238,7 +238,7 @@ fn take_answer(buffer: &mut BytesMut) -> io::Result<Option<Answer>> {
         buffer.reserve(length - buffer.len());
         return Ok(None);
     };
-    let body = Zeroizing::new(frame[HEADER_LENGTH..].to_vec());
+    let body = Wiped::from(frame[HEADER_LENGTH..].to_vec());
     frame.zeroize();
     buffer.advance(length);
     Ok(Some(Answer { header, body }))

@@ -14,10 +14,9 @@ use crate::error::HsmError;
 use crate::tls::{ClientIdentity, TrustAnchor};
 pub(crate) use connection::Connection;
 use hsm_protocol::frame::Body;
-use hsm_protocol::{Command, Request};
+use hsm_protocol::{Command, Request, Wiped};
 use std::sync::Arc;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// How long a command may take unless [`Session::with_deadline`] says otherwise: a login hashes the password and
 /// waits for the disk twice.
@@ -92,7 +91,7 @@ impl Session {
     }
 
     /// The same for a command whose messages are read and written in place: returns the reply's body.
-    pub(crate) async fn exchange(&self, command: Command, request: &impl Body) -> Result<Zeroizing<Vec<u8>>, HsmError> {
+    pub(crate) async fn exchange(&self, command: Command, request: &impl Body) -> Result<Wiped, HsmError> {
         self.connection.exchange(command, request, self.deadline).await
     }
 }

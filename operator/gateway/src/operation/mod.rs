@@ -23,6 +23,7 @@ mod symmetric;
 use std::sync::Arc;
 
 use audit::{AdditionalEventData, RequestParameters, Resource, ResponseElements};
+use hsm_protocol::Wiped;
 
 use crate::authorize::{self, Question};
 use crate::caller::Caller;
@@ -30,7 +31,6 @@ use crate::error::{ApiError, ErrorCode};
 use crate::gateway::Gateway;
 use crate::replay::SignedOnce;
 use crate::target::Operation;
-use crate::wiped::Wiped;
 
 /// The body of a successful answer; wiped when it has left.
 pub(crate) type Answer = Wiped;

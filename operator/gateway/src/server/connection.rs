@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use hsm_protocol::Wiped;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
@@ -25,7 +26,6 @@ use crate::error::{ApiError, ErrorCode};
 use crate::gateway::Gateway;
 use crate::refusals::Refused;
 use crate::router::WholeRequest;
-use crate::wiped::Wiped;
 
 /// Time for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
