@@ -1,4 +1,4 @@
-//! Applications that encrypt and decrypt without a pause while a test breaks something, and what they saw of it.
+//! Applications that encrypt and decrypt some twenty-five times a second while a test breaks something, and what they saw of it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
