@@ -20,6 +20,10 @@ const LATE: Duration = Duration::from_millis(500);
 /// The same while nobody has died yet at what the plan aims at: there a leader that is only slow would be missed.
 const LATE_FOR_THE_FIRST: Duration = Duration::from_secs(5);
 
+/// How often an aim that no plan has reached is tried. Some effects are there only if the leader is quicker than the HSMs, which help each other:
+/// a copy of a key that another HSM has fetched already need not be carried there.
+const ROUNDS: u32 = 4;
+
 /// Between two looks at an end state: longer than a round of the HSMs' replication (2 s) or a controller's next attempt.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(4);
 const MOST_LOOKS: u32 = 15;
@@ -69,13 +73,21 @@ impl Bench {
     pub(crate) async fn run(&mut self, scenario: &mut impl Scenario) -> Result<usize> {
         let begun = Instant::now();
         let (wanted, plans) = self.undisturbed(scenario).await?;
-        let (mut reached, mut missed) = (0, plans.iter().map(|plan| aim(plan)).collect::<BTreeSet<_>>());
-        for (number, plan) in (1..).zip(&plans) {
-            let late = if missed.contains(aim(plan)) { LATE_FOR_THE_FIRST } else { LATE };
-            let run = self.disturbed(scenario, number, plan, late, &wanted).await;
-            if run.with_context(|| format!("{plan}\n{}", self.installation.last_words()))? {
-                reached += 1;
-                missed.remove(aim(plan));
+        let (mut number, mut reached) = (0, 0);
+        let mut missed = plans.iter().map(|plan| aim(plan)).collect::<BTreeSet<_>>();
+        for round in 0..ROUNDS {
+            for plan in &plans {
+                let is_missed = missed.contains(aim(plan));
+                if round > 0 && !is_missed {
+                    continue;
+                }
+                number += 1;
+                let late = if is_missed { LATE_FOR_THE_FIRST } else { LATE };
+                let run = self.disturbed(scenario, number, plan, late, &wanted).await;
+                if run.with_context(|| format!("{plan}\n{}", self.installation.last_words()))? {
+                    reached += 1;
+                    missed.remove(aim(plan));
+                }
             }
         }
         let (name, seconds) = (scenario.name(), begun.elapsed().as_secs());
