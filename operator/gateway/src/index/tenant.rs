@@ -104,6 +104,7 @@ impl Tenant {
     }
 
     /// Names of the key objects of which `keep` says no.
+    #[cfg(feature = "cluster")]
     pub(crate) fn stale_keys(&self, keep: impl Fn(&str) -> bool) -> Vec<Arc<str>> {
         let all = self.keys.page(None, usize::MAX);
         all.iter().filter(|key| !keep(&key.name)).map(|key| Arc::clone(&key.name)).collect()
