@@ -20,8 +20,9 @@ use crate::installation::{GATEWAY_NAMESPACE, HSM_NAMESPACE, RELEASE, SYSTEM_NAME
 use crate::kubectl::{self, kubectl};
 use crate::process::Process;
 use crate::quickstart::{ACCESS_KEY, NAME};
+use crate::release::tag;
 use crate::repair;
-use crate::scenario::Tenant;
+use crate::scenario::{PATIENCE, Tenant};
 use crate::sdk::{Caller, Sdk};
 use crate::wait::{Look, until};
 
@@ -42,11 +43,30 @@ impl Cluster {
         cluster.make_sure_it_is_installed()?;
         let tenant = Tenant::new(cluster.admin().await?, NAME);
         cluster.kubectl(&["apply", "-f", &checkout().join("deploy/quickstart").display().to_string()])?;
+        cluster.every_hsm_runs_this_image().await?;
         tenant.cluster_is_active(NAME).await?;
         repair::store(&cluster, &tenant).await?;
         tenant.store_reaches(NAME, ConnectionState::Connected).await?;
         tenant.key_reaches(NAME, KeyState::Enabled).await?;
         Ok((cluster, tenant))
+    }
+
+    /// Waits until the HSM pods are those of this run: where an older image ran, the controllers replace one after the other, and a test that had
+    /// begun would lose what it holds of them.
+    async fn every_hsm_runs_this_image(&self) -> Result<()> {
+        let tag = tag("E2E_HSM_TAG")?;
+        let is_current = |pod: &Value| {
+            let image = pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
+            let is_ready = pod["status"]["containerStatuses"][0]["ready"] == true;
+            is_ready && image.ends_with(&format!(":{tag}")) && pod["metadata"]["deletionTimestamp"].is_null()
+        };
+        until("every HSM pod to run the image of this run", PATIENCE, || async {
+            let pods = self.list("pods", HSM_NAMESPACE)?;
+            let older: Vec<_> =
+                pods.iter().filter(|pod| !is_current(pod)).map(|pod| &pod["metadata"]["name"]).collect();
+            Ok(if older.is_empty() { Look::Done(()) } else { Look::NotYet(format!("not yet: {older:?}")) })
+        })
+        .await
     }
 
     /// Gives the operator's image on every node a second tag, as if a new version had been pushed. Needs a kind cluster.

@@ -20,10 +20,13 @@ fn chart() -> String {
     folder().display().to_string()
 }
 
+/// The tag of an image that `make e2e` loaded, by the variable that holds it.
+pub(crate) fn tag(variable: &str) -> Result<String> {
+    std::env::var(variable).with_context(|| format!("{variable} is not set: run `make e2e`"))
+}
+
 /// The images that `make e2e` loaded, and how the gateway is reached.
 fn values() -> Result<String> {
-    let tag =
-        |variable: &str| std::env::var(variable).with_context(|| format!("{variable} is not set: run `make e2e`"));
     Ok(format!(
         "image.tag={},hsmImage.tag={},gateway.service.type=NodePort,gateway.service.nodePort=30443{}",
         tag("E2E_OPERATOR_TAG")?,
