@@ -6,7 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-const PAUSE: Duration = Duration::from_millis(100);
+/// Shortest and longest pause between two looks.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
+
+/// A tenth of what was waited so far: a look can cost as much as a process of its own (kubectl), and what takes half a minute need not be noticed
+/// within a tenth of a second.
+fn pause(waited: Duration) -> Duration {
+    let [shortest, longest] = PAUSES;
+    (waited / 10).clamp(shortest, longest)
+}
 
 /// What one look at the world found.
 #[derive(Debug)]
@@ -33,7 +41,7 @@ where
             Look::NotYet(seen) if start.elapsed() > limit => {
                 bail!("waited {} s for {what}; last seen: {seen}", limit.as_secs())
             }
-            Look::NotYet(_) => tokio::time::sleep(PAUSE).await,
+            Look::NotYet(_) => tokio::time::sleep(pause(start.elapsed())).await,
         }
     }
 }
