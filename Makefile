@@ -42,7 +42,7 @@ test-unit: ## Tests without a cluster
 
 test-integration: ## Tests against a real kube-apiserver and etcd, with our programs as processes
 	cargo build --locked --workspace --all-targets
-	tools=$$($(CLUSTER_SCRIPTS)/binaries.sh all) && aws=$$($(DEMO)/aws-cli.sh) && export KEYSTORE_BIN=$$tools:$$aws && cargo test --locked --workspace --test integration -- --test-threads=4
+	tools=$$($(CLUSTER_SCRIPTS)/binaries.sh all) && aws=$$($(DEMO)/aws-cli.sh) && export KEYSTORE_BIN=$$tools:$$aws && cargo test --locked --workspace --test integration -- --test-threads=3
 
 e2e: ## Tests on kind with the chart installed; with CLUSTER=existing on the cluster of your kubeconfig, without those that break nodes
 	export BUILD_TARGETS=--all-targets && settings=$$($(DEMO)/test-cluster.sh) && eval "$$settings" && cargo test --locked --workspace $$E2E_TESTS -- --test-threads=1 --nocapture

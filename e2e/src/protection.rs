@@ -136,7 +136,13 @@ impl Protected {
         let plane = ControlPlane::start().await?;
         let bench = Self { admin: plane.admin_kubeconfig(), _plane: plane };
         apply_chart(&bench.admin).await?;
-        bench.run(&["apply", "--server-side", "-f", "-"], Some(&format!("{OBJECTS}---\n{UNPROTECTED}")))?;
+        let objects = format!("{OBJECTS}---\n{UNPROTECTED}");
+        // Right after its start the API server keeps a request waiting until it gives it up, on a busy machine.
+        until("the objects to be taken", Duration::from_secs(180), || async {
+            let applied = bench.run(&["apply", "--server-side", "-f", "-"], Some(&objects));
+            Ok(applied.map_or_else(|error| Look::NotYet(error.to_string()), |_| Look::Done(())))
+        })
+        .await?;
         bench.policies_are_in_force().await?;
         Ok(bench)
     }
