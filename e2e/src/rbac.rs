@@ -21,7 +21,7 @@ pub struct Grant {
     pub subject: String,
     /// The namespace, or [`EVERYWHERE`].
     pub place: String,
-    /// `resource.group`, with the name in brackets if it is limited to one.
+    /// `resource.group`, with the name in brackets if it is limited to one; or the path of what is no resource.
     pub resource: String,
     /// The verbs.
     pub verbs: BTreeSet<String>,
@@ -101,6 +101,10 @@ fn add(found: &mut Found, account: &str, place: &str, rule: &PolicyRule) {
         let names = rule.resource_names.iter().flatten().cloned().collect::<Vec<_>>().join(",");
         let resource = if names.is_empty() { resource } else { format!("{resource}[{names}]") };
         let verbs = found.entry((account.to_owned(), place.to_owned(), resource)).or_default();
+        verbs.extend(rule.verbs.iter().cloned());
+    }
+    for url in rule.non_resource_urls.iter().flatten() {
+        let verbs = found.entry((account.to_owned(), place.to_owned(), url.clone())).or_default();
         verbs.extend(rule.verbs.iter().cloned());
     }
 }

@@ -1,4 +1,7 @@
 //! Asks Kubernetes whether a user may do something: SubjectAccessReview on custom verbs (D11).
+//!
+//! An API server that has just begun answers reviews before it has read all roles and bindings, and denies then what it allows a moment later. So a
+//! denial counts only if it is repeated by an API server that says that it is ready; until then it is as if it could not be asked.
 
 use std::time::Duration;
 
@@ -11,28 +14,42 @@ use tokio::time::timeout;
 
 use crate::authorize::{Authorizer, AuthorizerUnavailable, Question};
 
-/// Longest time for one review.
+/// Longest time for one decision.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Says yes once the API server has read what it decides by. The chart's role lets the gateway ask.
+const READY: &str = "/readyz";
 
 /// An authorizer that asks the API server.
 pub(super) struct Reviews(pub(super) Client);
 
 impl Authorizer for Reviews {
     fn decide(&self, question: Question) -> BoxFuture<'static, Result<bool, AuthorizerUnavailable>> {
-        let api: Api<SubjectAccessReview> = Api::all(self.0.clone());
+        let client = self.0.clone();
         async move {
-            let review = SubjectAccessReview { spec: specification(&question), ..SubjectAccessReview::default() };
-            let answer = timeout(PATIENCE, api.create(&PostParams::default(), &review)).await;
-            let reviewed = answer.map_err(|_| AuthorizerUnavailable)?.map_err(|error| {
+            let answer = timeout(PATIENCE, decision(&client, &question)).await;
+            answer.map_err(|_| AuthorizerUnavailable)?.map_err(|error| {
                 tracing::warn!(%error, "a SubjectAccessReview failed");
                 AuthorizerUnavailable
-            })?;
-            let status = reviewed.status.unwrap_or_default();
-            // An evaluation error with an allow is still an allow (Kubernetes API conventions); a denial always counts.
-            Ok(status.allowed && status.denied != Some(true))
+            })
         }
         .boxed()
     }
+}
+
+async fn decision(client: &Client, question: &Question) -> kube::Result<bool> {
+    if review(client, question).await? {
+        return Ok(true);
+    }
+    client.request_text(http::Request::get(READY).body(Vec::new()).map_err(kube::Error::HttpError)?).await?;
+    review(client, question).await
+}
+
+async fn review(client: &Client, question: &Question) -> kube::Result<bool> {
+    let api: Api<SubjectAccessReview> = Api::all(client.clone());
+    let review = SubjectAccessReview { spec: specification(question), ..SubjectAccessReview::default() };
+    let status = api.create(&PostParams::default(), &review).await?.status.unwrap_or_default();
+    // An evaluation error with an allow is still an allow (Kubernetes API conventions).
+    Ok(status.allowed && status.denied != Some(true))
 }
 
 fn specification(question: &Question) -> SubjectAccessReviewSpec {
