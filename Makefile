@@ -30,10 +30,7 @@ plugin: ## Install `kubectl keystore` (status, recover) into ~/.local/bin, or in
 	install -D target/x86_64-unknown-linux-gnu/release/kubectl-keystore $(PLUGIN_DIR)/kubectl-keystore
 	@echo "installed $(PLUGIN_DIR)/kubectl-keystore; with that folder on the PATH: kubectl keystore --help"
 
-# What the tests on kind wait for is mostly not this machine, so the others run beside them.
-test: lint ## Everything that proves the project (about 20 min with the tools cached)
-	cargo build --locked --workspace --all-targets
-	.ci/side-by-side.sh 'test-unit test-integration' e2e
+test: lint test-unit test-integration e2e ## Everything that proves the project (about 27 min with the tools cached)
 
 # One build for every tier: each selection of packages would resolve its own set of features and compile half the graph again.
 test-unit: ## Tests without a cluster
@@ -42,7 +39,7 @@ test-unit: ## Tests without a cluster
 
 test-integration: ## Tests against a real kube-apiserver and etcd, with our programs as processes
 	cargo build --locked --workspace --all-targets
-	tools=$$($(CLUSTER_SCRIPTS)/binaries.sh all) && aws=$$($(DEMO)/aws-cli.sh) && export KEYSTORE_BIN=$$tools:$$aws && cargo test --locked --workspace --test integration -- --test-threads=3
+	tools=$$($(CLUSTER_SCRIPTS)/binaries.sh all) && aws=$$($(DEMO)/aws-cli.sh) && export KEYSTORE_BIN=$$tools:$$aws && cargo test --locked --workspace --test integration -- --test-threads=4
 
 e2e: ## Tests on kind with the chart installed; with CLUSTER=existing on the cluster of your kubeconfig, without those that break nodes
 	export BUILD_TARGETS=--all-targets && settings=$$($(DEMO)/test-cluster.sh) && eval "$$settings" && cargo test --locked --workspace $$E2E_TESTS -- --test-threads=1 --nocapture
